@@ -1,0 +1,124 @@
+/* Purpose: enrollments (who may join) and registrations (who did), durable.
+ *
+ * This header is the seam: SQLite stands behind it, PostgreSQL can stand beside it; nothing of
+ * either shows. Enrollments and registrations are separate databases, so that a long import never
+ * stalls a registration.
+ *
+ * One struct store per process; one struct store_reader per thread that looks things up. Writing of
+ * registrations goes through one writer thread that commits whatever waits together and calls back
+ * when it is durable. Rows are plain values: no pointer in them belongs to the store.
+ *
+ * Errors a caller can act on: ERR_STORE_BUSY and ERR_STORE (try later), ERR_STORE_FULL (no space),
+ * ERR_STORE_SCHEMA (made by a newer version), ERR_ABSENT (no such row), ERR_CONFLICT, ERR_DUPLICATE.
+ */
+#ifndef STORE_H
+#define STORE_H
+
+#include <wire/bytes.h>
+#include <wire/regid.h>
+#include <wire/tpmpub.h>
+
+#define STORE_HOST_CAP 254      /* a DNS name and its NUL */
+#define STORE_OPERATION_CAP 64
+#define STORE_ETAG_CAP 40
+
+struct store_enrollment {
+    struct regid id;
+    struct regid device_id;                 /* same as id unless the row said otherwise */
+    uint8_t ek[TPM_PUBLIC_CAP];             /* TPM2B_PUBLIC */
+    size_t ek_len;
+    uint8_t ek_hash[TPM_KEY_HASH_LEN];      /* tpm_public_key_hash: unique over all enrollments */
+    uint8_t srk[TPM_PUBLIC_CAP];            /* TPM2B_PUBLIC; srk_len 0 when not known */
+    size_t srk_len;
+    bool pin_srk;                           /* refuse any other SRK */
+    bool enabled;
+    int64_t created_s, updated_s;
+};
+
+struct store_registration {
+    struct regid id;
+    struct regid device_id;
+    uint64_t generation;                    /* of the hub key: 0 never registered, grows by one with
+                                               each assignment; never falls */
+    uint8_t ek_hash[TPM_KEY_HASH_LEN];      /* the EK it was made with */
+    uint8_t srk[TPM_PUBLIC_CAP];            /* the SRK it was made with */
+    size_t srk_len;
+    char hub[STORE_HOST_CAP];               /* assigned hub, bare DNS name */
+    char operation_id[STORE_OPERATION_CAP];
+    int64_t challenge_window;               /* of the nonce key that led to it: polls verify by it */
+    char etag[STORE_ETAG_CAP];
+    int64_t created_s, updated_s;
+};
+
+/* ---- opening ---- */
+struct store;
+enum store_mode {
+    STORE_CREATE, /* makes the databases; ERR_DUPLICATE if there are any */
+    STORE_SERVE,  /* reads, and writes registrations: starts the writer thread */
+    STORE_IMPORT, /* reads, and writes enrollments */
+    STORE_READ,   /* for the hub */
+};
+/* data_dir: the service's data directory. Migrates older schemas except in STORE_READ.
+ * A reason for people goes to ret_reason (may be NULL) on an error. */
+struct store_reason { char text[256]; };
+MUST_USE enum err store_open(const char *data_dir, enum store_mode mode, struct store **ret_store,
+                             struct store_reason *ret_reason);
+/* Commits what waits, stops the writer. NULL is fine. All readers must be closed before. */
+void store_close(struct store *s);
+/* Full consistency check of both databases. */
+MUST_USE enum err store_check(struct store *s, struct store_reason *ret_reason);
+
+/* ---- looking up ---- */
+struct store_reader;
+MUST_USE enum err store_reader_open(struct store *s, struct store_reader **ret_reader);
+void store_reader_close(struct store_reader *r);
+
+MUST_USE enum err store_enrollment_find(struct store_reader *r, const struct regid *id,
+                                        struct store_enrollment *ret_row);
+MUST_USE enum err store_enrollment_find_by_key(struct store_reader *r,
+                                               const uint8_t ek_hash[TPM_KEY_HASH_LEN],
+                                               struct store_enrollment *ret_row);
+MUST_USE enum err store_registration_find(struct store_reader *r, const struct regid *id,
+                                          struct store_registration *ret_row);
+/* For the hub: the registration of a device id, with its enrollment. */
+MUST_USE enum err store_device_find(struct store_reader *r, const struct regid *device_id,
+                                    struct store_registration *ret_registration,
+                                    struct store_enrollment *ret_enrollment);
+/* A number that differs whenever either database may have changed since; cheap (no query). */
+MUST_USE enum err store_reader_version(struct store_reader *r, uint64_t *ret_version);
+
+/* ---- writing registrations (STORE_SERVE) ---- */
+/* Queues `row`, copied. It is written only if the stored generation is row->generation - 1 (no row
+ * counts as 0) and the enrollment of that id is still there, enabled and has row->ek_hash; else
+ * ERR_CONFLICT. `done` is called once, on the writer thread, after the commit is durable or has
+ * failed: it must be short and must not call the store. created_s of an existing row is kept. */
+struct store_waiter {
+    void (*done)(struct store_waiter *w, enum err outcome);
+    struct store_waiter *next; /* the store's while it waits */
+};
+/* ERR_UNAVAILABLE when more wait than the queue holds; then done is not called. */
+MUST_USE enum err store_registration_assign(struct store *s, const struct store_registration *row,
+                                            struct store_waiter *w);
+
+/* ---- writing enrollments (STORE_IMPORT) ---- */
+/* One transaction of at most STORE_BATCH_MAX rows: begin, put…, commit or rollback. The write lock
+ * is held from the first put to the end. */
+#define STORE_BATCH_MAX 500
+enum store_put { STORE_PUT_NEW, STORE_PUT_SAME, STORE_PUT_ID_TAKEN, STORE_PUT_KEY_TAKEN,
+                 STORE_PUT_DEVICE_TAKEN };
+struct store_batch;
+MUST_USE enum err store_batch_begin(struct store *s, struct store_batch **ret_batch);
+/* Nothing is written for any outcome but STORE_PUT_NEW. SAME: the row is there already with the same
+ * id, EK, device id, SRK and pin. KEY_TAKEN, DEVICE_TAKEN: the other row's id goes to ret_other. */
+MUST_USE enum err store_batch_put(struct store_batch *b, const struct store_enrollment *row,
+                                  enum store_put *ret_outcome, struct regid *ret_other);
+MUST_USE enum err store_batch_commit(struct store_batch *b); /* durable on ERR_OK; frees b always */
+void store_batch_rollback(struct store_batch *b);            /* frees b; NULL is fine */
+
+/* STORE_IMPORT. ERR_ABSENT. Durable on ERR_OK. */
+MUST_USE enum err store_enrollment_set_enabled(struct store *s, const struct regid *id,
+                                               bool enabled, int64_t now_s);
+MUST_USE enum err store_enrollment_count(struct store_reader *r, uint64_t *ret_count);
+MUST_USE enum err store_registration_count(struct store_reader *r, uint64_t *ret_count);
+
+#endif
