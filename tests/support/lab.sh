@@ -12,6 +12,7 @@
 #   lab_tpm_ek_pem NAME                 the endorsement key of its EK certificate, as PEM
 #   lab_import FILE…                    ekpub-import into the data directory
 #   lab_device NAME [cradle-device options]
+#   lab_python FILE…                    a Python part of a test, with dps.py on its path
 #   lab_wait_for SECONDS COMMAND…       until COMMAND succeeds
 
 LAB_ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
@@ -56,6 +57,11 @@ lab_clean() {
   umount /etc/hosts 2>/dev/null
   rm -rf "$LAB"
   exit "$status"
+}
+
+lab_python() {
+  LAB=$LAB LAB_SERVICE=$LAB_SERVICE LAB_HUB=$LAB_HUB ID_SCOPE=$ID_SCOPE CA=$CA CRADLE_BUILD=$CRADLE_BUILD \
+    PYTHONPATH=$LAB_ROOT/tests/support PYTHONDONTWRITEBYTECODE=1 python3 "$@"
 }
 
 lab_fail() { echo "FAILED: $*" >&2; exit 1; }
@@ -159,6 +165,16 @@ lab_import() { "$LAB_BIN/ekpub-import" --data "$LAB/data" "$@"; }
 
 # One CSV row's EK from a PEM: quoted, line breaks kept.
 lab_csv_quote() { printf '"%s"' "$1"; }
+
+# A list of one device with that id: lab_enroll TPM ID [further columns as name=value …]
+lab_enroll() {
+  local tpm=$1 id=$2 names=registrationId,endorsementKey values; shift 2
+  values="$id,$(lab_csv_quote "$(lab_tpm_ek_pem "$tpm")")"
+  local pair
+  for pair in "$@"; do names+=",${pair%%=*}"; values+=",${pair#*=}"; done
+  printf '%s\n%s\n' "$names" "$values" > "$LAB/enroll-$id.csv"
+  lab_import "$LAB/enroll-$id.csv" >"$LAB/import.log" || lab_fail "importing $id"
+}
 
 lab_device() {
   local name=$1; shift
