@@ -1,0 +1,200 @@
+#include <wolfssl/options.h>
+
+#include <attest.h>
+#include <wolfssl/wolfcrypt/types.h>
+#include <wolfssl/wolfcrypt/random.h>
+#include <wolfssl/wolfcrypt/integer.h>
+
+/* Weaknesses that show in the modulus alone. None of the numbers here is secret. */
+
+#define SMALL_FACTOR_MAX 2000
+#define FERMAT_ROUNDS 100 /* what the CA/Browser Forum's baseline requirements ask for */
+#define PRIME_ROUNDS 3    /* a prime passes any number; a composite that passes is refused too */
+
+const char *attest_weakness_text(enum attest_weakness w)
+{
+    switch (w) {
+    case ATTEST_KEY_GOOD:
+        return "no weakness was found";
+    case ATTEST_WEAK_ROCA:
+        return "the modulus has the structure of CVE-2017-15361 (ROCA): it can be factored";
+    case ATTEST_WEAK_CLOSE_PRIMES:
+        return "the primes of the modulus are too close together: it can be factored";
+    case ATTEST_WEAK_SMALL_FACTOR:
+        return "the modulus has a small factor";
+    case ATTEST_WEAK_PRIME:
+        return "the modulus is prime, not a product of two primes";
+    case ATTEST_WEAK_SQUARE:
+        return "the modulus is a square";
+    }
+    return "unknown weakness";
+}
+
+static uint32_t residue(const uint8_t modulus[TPM_RSA_LEN], uint32_t divisor)
+{
+    uint64_t rest = 0;
+    for (size_t i = 0; i < TPM_RSA_LEN; i += 4) {
+        uint32_t digit = (uint32_t)modulus[i] << 24 | (uint32_t)modulus[i + 1] << 16 |
+                         (uint32_t)modulus[i + 2] << 8 | modulus[i + 3];
+        rest = (rest << 32 | digit) % divisor;
+    }
+    return (uint32_t)rest;
+}
+
+static bool has_small_factor(const uint8_t modulus[TPM_RSA_LEN])
+{
+    if (modulus[TPM_RSA_LEN - 1] % 2 == 0)
+        return true;
+    for (uint32_t d = 3; d < SMALL_FACTOR_MAX; d += 2) {
+        bool done_before = (d > 3 && d % 3 == 0) || (d > 5 && d % 5 == 0) || (d > 7 && d % 7 == 0);
+        if (!done_before && residue(modulus, d) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* ---- ROCA: p = k*M + 65537^a mod M, so n too is a power of 65537 modulo each prime of M ---- */
+
+static bool is_power_of_65537(uint32_t value, uint32_t prime)
+{
+    uint32_t power = 1;
+    do {
+        if (power == value)
+            return true;
+        power = power * (65537 % prime) % prime;
+    } while (power != 1);
+    return false;
+}
+
+static bool is_roca(const uint8_t modulus[TPM_RSA_LEN])
+{
+    /* Of the primes up to 167 only these tell anything: 65537 generates all residues of the rest. */
+    static const uint32_t primes[] = {11, 13, 17, 19,  37,  53,  61,  71, 73,
+                                      79, 97, 103, 107, 109, 127, 151, 157};
+    for (size_t i = 0; i < sizeof primes / sizeof *primes; i++)
+        if (!is_power_of_65537(residue(modulus, primes[i]), primes[i]))
+            return false;
+    return true;
+}
+
+/* ---- squares and close primes ---- */
+
+/* Floor of the square root by Newton's method, from above: the first step that does not fall ends
+ * it. */
+static int square_root(const mp_int *n, mp_int *ret_root)
+{
+    mp_int x;
+    mp_int next;
+    int failed = mp_init_multi(&x, &next, NULL, NULL, NULL, NULL);
+    if (failed == 0)
+        failed = mp_2expt(&x, (mp_count_bits(n) + 1) / 2);
+    while (failed == 0) {
+        failed = mp_div(n, &x, &next, NULL);
+        if (failed == 0)
+            failed = mp_add(&next, &x, &next);
+        if (failed == 0)
+            failed = mp_div_2(&next, &next);
+        if (failed != 0 || mp_cmp(&next, &x) != MP_LT)
+            break;
+        failed = mp_copy(&next, &x);
+    }
+    return failed != 0 ? failed : mp_copy(&x, ret_root);
+}
+
+/* Rejects 99 of 100 numbers that are no squares, for the price of a few short divisions. */
+static int may_be_square(mp_int *n, bool *ret_may)
+{
+    static const mp_digit moduli[] = {64, 63, 65, 11, 17, 19, 23, 29, 31};
+    for (size_t i = 0; i < sizeof moduli / sizeof *moduli; i++) {
+        mp_digit rest = 0;
+        int failed = mp_mod_d(n, moduli[i], &rest);
+        if (failed != 0)
+            return failed;
+        bool found = false;
+        for (mp_digit root = 0; root <= moduli[i] / 2 && !found; root++)
+            found = root * root % moduli[i] == rest;
+        if (!found) {
+            *ret_may = false;
+            return 0;
+        }
+    }
+    *ret_may = true;
+    return 0;
+}
+
+static int is_square(mp_int *n, bool *ret_square)
+{
+    bool square = false;
+    int failed = may_be_square(n, &square);
+    if (failed != 0 || !square) {
+        *ret_square = square;
+        return failed;
+    }
+    mp_int root;
+    failed = mp_init(&root);
+    if (failed == 0)
+        failed = square_root(n, &root);
+    if (failed == 0)
+        failed = mp_sqr(&root, &root);
+    if (failed == 0)
+        *ret_square = mp_cmp(&root, n) == MP_EQ;
+    return failed;
+}
+
+/* Fermat: n = a*a - b*b with a just above the root of n, if the primes a+b and a-b are close. */
+static int has_close_primes(const mp_int *n, bool *ret_close)
+{
+    mp_int a;
+    mp_int rest;
+    int failed = mp_init_multi(&a, &rest, NULL, NULL, NULL, NULL);
+    if (failed == 0)
+        failed = square_root(n, &a);
+    bool close = false;
+    for (int round = 0; failed == 0 && !close && round < FERMAT_ROUNDS; round++) {
+        failed = mp_add_d(&a, 1, &a);
+        if (failed == 0)
+            failed = mp_sqr(&a, &rest);
+        if (failed == 0)
+            failed = mp_sub(&rest, n, &rest);
+        if (failed == 0)
+            failed = is_square(&rest, &close);
+    }
+    *ret_close = close;
+    return failed;
+}
+
+/* ---- the verdict ---- */
+
+static enum err judge_number(const uint8_t modulus[TPM_RSA_LEN], enum attest_weakness *ret_weakness)
+{
+    mp_int n;
+    bool square = false;
+    bool close = false;
+    int prime = 0;
+    if (mp_init(&n) != 0 || mp_read_unsigned_bin(&n, modulus, TPM_RSA_LEN) != 0 ||
+        is_square(&n, &square) != 0 || has_close_primes(&n, &close) != 0 ||
+        mp_prime_is_prime(&n, PRIME_ROUNDS, &prime) != 0)
+        return ERR_CRYPTO;
+    *ret_weakness = square          ? ATTEST_WEAK_SQUARE
+                    : prime != 0    ? ATTEST_WEAK_PRIME
+                    : close         ? ATTEST_WEAK_CLOSE_PRIMES
+                                    : ATTEST_KEY_GOOD;
+    return ERR_OK;
+}
+
+enum err attest_key_judge(const struct tpm_public *pub, enum attest_weakness *ret_weakness)
+{
+    if (pub->kind != TPM_KEY_RSA_2048) {
+        *ret_weakness = ATTEST_KEY_GOOD;
+        return ERR_OK;
+    }
+    if (has_small_factor(pub->key)) {
+        *ret_weakness = ATTEST_WEAK_SMALL_FACTOR;
+        return ERR_OK;
+    }
+    if (is_roca(pub->key)) {
+        *ret_weakness = ATTEST_WEAK_ROCA;
+        return ERR_OK;
+    }
+    return judge_number(pub->key, ret_weakness);
+}
