@@ -55,8 +55,8 @@ static inline struct span unhex(const char *text, uint8_t *at, size_t cap)
         const char *digit = strchr(alphabet, *text);
         assert_non_null(digit);
         assert_true(digits / 2 < cap);
-        uint8_t value = (uint8_t)(digit - alphabet);
-        at[digits / 2] = digits % 2 ? (uint8_t)(at[digits / 2] | value) : (uint8_t)(value << 4);
+        unsigned value = (unsigned)(digit - alphabet);
+        at[digits / 2] = (uint8_t)(digits % 2 ? at[digits / 2] | value : value << 4);
         digits++;
     }
     assert_int_equal(digits % 2, 0);
