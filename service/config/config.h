@@ -1,7 +1,8 @@
 /* Purpose: what cradled and the hub plugin read at start: one INI file and a few secret files, all
  * below one data directory. Reading only; `cradled init` writes them.
  *
- *   DIR/cradle.ini             this configuration
+ *   DIR/cradle.ini             this configuration: [service] id_scope, listen, threads, certificate,
+ *                              key; [hubs] NAME = HOST, in any number; [backend] user, password
  *   DIR/secrets/master         32 bytes, 0600: the roots of nonce and policy keys derive from it
  *   DIR/secrets/hub            32 bytes, 0600: the hub root, all that the hub plugin may read
  *   DIR/tls/ca.pem ca.key      the CA devices are given; its key, 0600
@@ -37,13 +38,27 @@ struct config {
     char backend_password[200];  /* pbkdf2-sha256$iterations$salt$hash, base64; never the password */
 };
 
-struct config_reason { char text[256]; };
+struct config_reason { char text[512]; };
+#define CONFIG_FILE "cradle.ini"
+#define CONFIG_FILE_MAX 65536
 /* ERR_CONFIG with file, line and reason. Unknown keys are errors. */
 MUST_USE enum err config_read(const char *data_dir, struct config *ret_config,
                               struct config_reason *ret_reason);
+/* The text of a file that stands, or will stand, in data_dir; an absolute path. */
+MUST_USE enum err config_parse(struct span text, const char *data_dir, struct config *ret_config,
+                               struct config_reason *ret_reason);
+/* "192.0.2.1:443", "[2001:db8::1]:443": numeric addresses. ERR_CONFIG. */
+MUST_USE enum err config_listen_read(const char *text, char ret_address[64], uint16_t *ret_port);
+/* A DNS name with a dot in it, or an address: what devices can be sent to. */
+MUST_USE bool config_host_valid(const char *host);
+MUST_USE bool config_hub_name_valid(const char *name);
+#define CONFIG_SECRET_LEN 32
 /* name: "master" or "hub". Refuses a file that others may read (ERR_CONFIG). */
 MUST_USE enum err config_secret_read(const struct config *c, const char *name,
                                      struct secret *ret_secret, struct config_reason *ret_reason);
+
+/* Whether a file with a private key is one that only its owner may read. ERR_CONFIG. */
+MUST_USE enum err config_private_check(const char *path, struct config_reason *ret_reason);
 
 /* "pbkdf2-sha256$…": ERR_UNAUTHORIZED if it is another password; takes tens of milliseconds. */
 MUST_USE enum err config_password_check(const char *stored, struct span password);
