@@ -1,0 +1,213 @@
+#include "csv.h"
+
+#include <string.h>
+
+/* A cursor over the window, and what it has unquoted so far. */
+struct scan {
+    struct span window;
+    bool whole;
+    size_t at;
+    uint8_t *out;
+    size_t out_len;
+};
+
+enum step { STEP_FIELD, STEP_RECORD, STEP_BROKEN, STEP_SHORT };
+
+/* What stands at the cursor: -1 at the end of the window. */
+static int peek(const struct scan *s)
+{
+    return s->at < s->window.len ? s->window.at[s->at] : -1;
+}
+
+/* After a field: a comma, a line break or the end of all. */
+static enum step field_end(struct scan *s, const char **ret_why)
+{
+    int c = peek(s);
+    if (c < 0)
+        return s->whole ? STEP_RECORD : STEP_SHORT;
+    s->at++;
+    if (c == ',')
+        return STEP_FIELD;
+    if (c == '\n')
+        return STEP_RECORD;
+    if (c == '\r') {
+        int next = peek(s);
+        if (next == '\n') {
+            s->at++;
+            return STEP_RECORD;
+        }
+        if (next < 0)
+            return s->whole ? STEP_RECORD : STEP_SHORT;
+        *ret_why = "a carriage return without a line feed";
+        return STEP_BROKEN;
+    }
+    *ret_why = "text follows a closing quote";
+    return STEP_BROKEN;
+}
+
+static enum step field_quoted(struct scan *s, const char **ret_why)
+{
+    s->at++; /* the opening quote */
+    for (;;) {
+        int c = peek(s);
+        if (c < 0) {
+            *ret_why = "a quote is not closed";
+            return s->whole ? STEP_BROKEN : STEP_SHORT;
+        }
+        s->at++;
+        if (c == '"' && peek(s) != '"')
+            return field_end(s, ret_why);
+        if (c == '"')
+            s->at++; /* a doubled quote stands for one */
+        if (c == 0) {
+            *ret_why = "a NUL byte";
+            return STEP_BROKEN;
+        }
+        s->out[s->out_len++] = (uint8_t)c;
+    }
+}
+
+static enum step field_plain(struct scan *s, const char **ret_why)
+{
+    for (;;) {
+        int c = peek(s);
+        if (c < 0 || c == ',' || c == '\n' || c == '\r')
+            return field_end(s, ret_why);
+        if (c == '"' || c == 0) {
+            *ret_why = c == 0 ? "a NUL byte" : "a quote inside an unquoted field";
+            return STEP_BROKEN;
+        }
+        s->out[s->out_len++] = (uint8_t)c;
+        s->at++;
+    }
+}
+
+static enum step field_any(struct scan *s, struct csv_record *record)
+{
+    size_t begin = s->out_len;
+    enum step step =
+        peek(s) == '"' ? field_quoted(s, &record->why) : field_plain(s, &record->why);
+    if (record->count < CSV_FIELDS_MAX)
+        record->fields[record->count] = span_of(s->out + begin, s->out_len - begin);
+    record->count++;
+    return step;
+}
+
+enum csv_find csv_record_find(struct span window, bool whole, uint8_t *scratch,
+                              struct csv_record *ret_record)
+{
+    if (window.len > IMPORT_ROW_CAP) {
+        window.len = IMPORT_ROW_CAP;
+        whole = false;
+    }
+    struct scan scan = {.window = window, .whole = whole, .out = scratch};
+    struct csv_record record = {0};
+    enum step step;
+    do
+        step = field_any(&scan, &record);
+    while (step == STEP_FIELD);
+    record.len = scan.at;
+    *ret_record = record;
+    if (step == STEP_RECORD)
+        return CSV_RECORD;
+    return step == STEP_BROKEN ? CSV_BROKEN : CSV_TOO_LONG;
+}
+
+static bool is_blank(const struct csv_record *r)
+{
+    return r->count == 1 && r->fields[0].len == 0;
+}
+
+/* Consumes blank lines, finds the next record, does not consume it. ERR_ABSENT at the end. */
+static enum err find_next(struct csv *c, struct source *s, enum csv_find *ret_find,
+                          struct csv_record *ret_record)
+{
+    for (;;) {
+        struct span window;
+        TRY(source_window(s, IMPORT_ROW_CAP + 1, &window));
+        if (window.len == 0)
+            return ERR_ABSENT;
+        *ret_find = csv_record_find(window, s->end, c->scratch, ret_record);
+        if (*ret_find != CSV_RECORD || !is_blank(ret_record))
+            return ERR_OK;
+        source_take(s, ret_record->len);
+    }
+}
+
+static enum err read_header(struct csv *c, const struct csv_record *record,
+                            struct import_reason *ret_reason)
+{
+    bool seen[COLUMN_COUNT] = {false};
+    for (size_t i = 0; i < record->count; i++) {
+        char name[80];
+        struct span field = i < CSV_FIELDS_MAX ? record->fields[i] : SPAN_LITERAL("");
+        import_text_safe(field, name, sizeof name);
+        enum import_column column = import_column_find(field);
+        if (column == COLUMN_COUNT || seen[column]) {
+            import_reason_set(ret_reason, "the header has %s column \"%s\"",
+                              column == COLUMN_COUNT ? "an unknown" : "twice the", name);
+            return ERR_CONFIG;
+        }
+        seen[column] = true;
+        c->columns[i] = column; /* i < COLUMN_COUNT: each column at most once */
+    }
+    c->column_count = record->count;
+    if (!seen[COLUMN_ENDORSEMENT_KEY]) {
+        import_reason_set(ret_reason, "the header lacks the column endorsementKey");
+        return ERR_CONFIG;
+    }
+    return ERR_OK;
+}
+
+enum err csv_begin(struct csv *c, struct source *s, struct import_reason *ret_reason)
+{
+    enum csv_find find;
+    struct csv_record record;
+    enum err e = find_next(c, s, &find, &record);
+    if (e == ERR_ABSENT) {
+        import_reason_set(ret_reason, "there is no header row");
+        return ERR_CONFIG;
+    }
+    TRY(e);
+    if (find != CSV_RECORD) {
+        import_reason_set(ret_reason, "the header row is not CSV: %s",
+                          find == CSV_TOO_LONG ? "it does not end" : record.why);
+        return ERR_CONFIG;
+    }
+    TRY(read_header(c, &record, ret_reason));
+    source_take(s, record.len);
+    return ERR_OK;
+}
+
+static void read_fields(const struct csv *c, const struct csv_record *record,
+                        struct import_row *row)
+{
+    if (record->count != c->column_count) {
+        import_reason_set(&row->broken, "the row has %zu field%s, the header has %zu",
+                          record->count, record->count == 1 ? "" : "s", c->column_count);
+        return;
+    }
+    for (size_t i = 0; i < c->column_count; i++)
+        row->fields[c->columns[i]] = record->fields[i];
+}
+
+enum err csv_next(struct csv *c, struct source *s, struct import_row *ret_row)
+{
+    enum csv_find find;
+    struct csv_record record;
+    TRY(find_next(c, s, &find, &record));
+    struct import_row row = {.line = s->line};
+    if (find == CSV_RECORD) {
+        read_fields(c, &record, &row);
+        source_take(s, record.len);
+    } else {
+        if (find == CSV_TOO_LONG)
+            import_reason_set(&row.broken, "the row is longer than %d bytes (a quote not closed?)",
+                              IMPORT_ROW_CAP);
+        else
+            import_reason_set(&row.broken, "the row is not CSV: %s", record.why);
+        TRY(source_skip_line(s));
+    }
+    *ret_row = row;
+    return ERR_OK;
+}

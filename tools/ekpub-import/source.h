@@ -1,0 +1,31 @@
+/* Purpose: the bytes of one input, seen through a window that moves over them. A file, a pipe or
+ * standard input ("-"); never more than SOURCE_CAP bytes of it are in memory.
+ */
+#ifndef IMPORT_SOURCE_H
+#define IMPORT_SOURCE_H
+
+#include "row.h"
+
+#define SOURCE_CAP 65536
+
+struct source {
+    int fd;
+    bool end;         /* nothing follows the window */
+    uint64_t taken;   /* bytes consumed so far */
+    uint64_t line;    /* of the first byte of the window, from 1 */
+    size_t from, to;  /* the window, in bytes */
+    uint8_t bytes[SOURCE_CAP];
+};
+
+/* ERR_IO with a reason. */
+MUST_USE enum err source_open(struct source *s, const char *path, struct import_reason *ret_reason);
+void source_close(struct source *s);
+/* What is there: at least `want` bytes (at most half of SOURCE_CAP) unless the input ends before.
+ * Valid until the next call. ERR_IO. */
+MUST_USE enum err source_window(struct source *s, size_t want, struct span *ret_window);
+/* Consumes from the front of the window, counting lines. */
+void source_take(struct source *s, size_t len);
+/* Consumes to the end of the line, however long. ERR_IO. */
+MUST_USE enum err source_skip_line(struct source *s);
+
+#endif
