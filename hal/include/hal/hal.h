@@ -53,7 +53,8 @@ struct hal_storage {
     /* ERR_ABSENT for a slot never written; ERR_FULL; ERR_IO. */
     enum err (*read)(struct hal_storage *s, const char *slot, uint8_t *ret_bytes, size_t cap,
                      size_t *ret_len);
-    /* Durable when it returns ERR_OK; on an error the slot is as it was. ERR_IO. */
+    /* Durable when it returns ERR_OK. On an error the slot is whole all the same: as it was, or, if
+     * the very last step failed, already the new one. ERR_FULL, ERR_IO. */
     enum err (*write)(struct hal_storage *s, const char *slot, struct span bytes);
     /* Removing what is not there is no error. ERR_IO. */
     enum err (*remove)(struct hal_storage *s, const char *slot);
