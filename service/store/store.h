@@ -53,20 +53,24 @@ struct store_registration {
 /* ---- opening ---- */
 struct store;
 enum store_mode {
-    STORE_CREATE, /* makes the databases; ERR_DUPLICATE if there are any */
+    STORE_CREATE, /* makes the databases, all or nothing, in a data_dir that is there; then as
+                     STORE_IMPORT; ERR_DUPLICATE if there are any */
     STORE_SERVE,  /* reads, and writes registrations: starts the writer thread */
-    STORE_IMPORT, /* reads, and writes enrollments */
-    STORE_READ,   /* for the hub */
+    STORE_IMPORT, /* reads, and writes enrollments; beside a serving process, or without one */
+    STORE_READ,   /* for the hub: needs no service running, never writes a row */
 };
 /* data_dir: the service's data directory. Migrates older schemas except in STORE_READ.
- * A reason for people goes to ret_reason (may be NULL) on an error. */
+ * A reason for people goes to ret_reason (may be NULL) on an error. ERR_ABSENT: no databases. */
 struct store_reason { char text[256]; };
 MUST_USE enum err store_open(const char *data_dir, enum store_mode mode, struct store **ret_store,
                              struct store_reason *ret_reason);
 /* Commits what waits, stops the writer. NULL is fine. All readers must be closed before. */
 void store_close(struct store *s);
-/* Full consistency check of both databases. */
+/* Full consistency check of both databases: reads every row. */
 MUST_USE enum err store_check(struct store *s, struct store_reason *ret_reason);
+/* A write or an fsync has failed, so what is on the disk is not known: nothing will be acknowledged
+ * any more, all writing fails with ERR_STORE. Look-ups go on; a restart reads back what is there. */
+bool store_is_broken(const struct store *s);
 
 /* ---- looking up ---- */
 struct store_reader;
@@ -94,9 +98,9 @@ MUST_USE enum err store_reader_version(struct store_reader *r, uint64_t *ret_ver
  * failed: it must be short and must not call the store. created_s of an existing row is kept. */
 struct store_waiter {
     void (*done)(struct store_waiter *w, enum err outcome);
-    struct store_waiter *next; /* the store's while it waits */
 };
-/* ERR_UNAVAILABLE when more wait than the queue holds; then done is not called. */
+/* ERR_UNAVAILABLE when more wait than the queue holds, ERR_STORE when the store is broken; then done
+ * is not called. */
 MUST_USE enum err store_registration_assign(struct store *s, const struct store_registration *row,
                                             struct store_waiter *w);
 
@@ -109,7 +113,8 @@ enum store_put { STORE_PUT_NEW, STORE_PUT_SAME, STORE_PUT_ID_TAKEN, STORE_PUT_KE
 struct store_batch;
 MUST_USE enum err store_batch_begin(struct store *s, struct store_batch **ret_batch);
 /* Nothing is written for any outcome but STORE_PUT_NEW. SAME: the row is there already with the same
- * id, EK, device id, SRK and pin. KEY_TAKEN, DEVICE_TAKEN: the other row's id goes to ret_other. */
+ * id, EK, device id, SRK and pin. Otherwise the other row's id goes to ret_other. After an error
+ * nothing of the batch is kept: the commit returns it again. */
 MUST_USE enum err store_batch_put(struct store_batch *b, const struct store_enrollment *row,
                                   enum store_put *ret_outcome, struct regid *ret_other);
 MUST_USE enum err store_batch_commit(struct store_batch *b); /* durable on ERR_OK; frees b always */

@@ -1,0 +1,167 @@
+#include "internal.h"
+#include "row.h"
+#include <stdlib.h>
+#include <string.h>
+
+/* While the service is not running nobody else moves the log of enrollments into the database. */
+#define BATCH_LOG_FRAMES_MAX 4000
+
+struct store_batch {
+    struct store *store;
+    int rows;
+    bool locked;     /* the transaction is open */
+    enum err failed; /* the first error: nothing of the batch will be kept */
+};
+
+enum err store_batch_begin(struct store *s, struct store_batch **ret_batch)
+{
+    ERR_ASSERT(s->import.handle != NULL && !s->in_batch);
+    if (atomic_load(&s->place.broken))
+        return ERR_STORE;
+    struct store_batch *b = calloc(1, sizeof *b);
+    if (b == NULL)
+        return ERR_MEMORY;
+    b->store = s;
+    s->in_batch = true;
+    *ret_batch = b;
+    return ERR_OK;
+}
+
+static enum err batch_lock(struct store_batch *b)
+{
+    if (b->locked)
+        return ERR_OK;
+    TRY(db_run(&b->store->import, ENROLLMENT_BEGIN));
+    b->locked = true;
+    return ERR_OK;
+}
+
+static enum err batch_insert(struct db *db, const struct store_enrollment *row, bool *ret_written)
+{
+    QUERY q = query_on(db, ENROLLMENT_INSERT);
+
+    row_put_enrollment(&q, row);
+    TRY(query_done(&q));
+    *ret_written = db_changes(db) == 1;
+    return ERR_OK;
+}
+
+/* The hash is the key's identity, however its public area was spelled; an SRK has only its bytes. */
+static bool batch_is_same(const struct store_enrollment *a, const struct store_enrollment *b)
+{
+    return span_equal(SPAN_ARRAY(a->ek_hash), SPAN_ARRAY(b->ek_hash)) &&
+           span_equal(regid_span(&a->device_id), regid_span(&b->device_id)) &&
+           span_equal(span_of(a->srk, a->srk_len), span_of(b->srk, b->srk_len)) &&
+           a->pin_srk == b->pin_srk;
+}
+
+/* Which unique value stood in the way of row, and whose it is. */
+static enum err batch_explain(struct db *db, const struct store_enrollment *row,
+                              enum store_put *ret_outcome, struct regid *ret_other)
+{
+    struct store_enrollment other;
+    enum store_put outcome = STORE_PUT_KEY_TAKEN;
+    enum err e = row_find_enrollment(db, ENROLLMENT_FIND, &row->id, &other);
+
+    if (e == ERR_OK)
+        outcome = batch_is_same(row, &other) ? STORE_PUT_SAME : STORE_PUT_ID_TAKEN;
+    if (e == ERR_ABSENT)
+        e = row_find_enrollment_by_key(db, row->ek_hash, &other);
+    if (e == ERR_ABSENT) {
+        outcome = STORE_PUT_DEVICE_TAKEN;
+        e = row_find_enrollment(db, ENROLLMENT_FIND_BY_DEVICE, &row->device_id, &other);
+    }
+    if (e == ERR_ABSENT) /* it stood in the way a moment ago, under our lock: the index is wrong */
+        return ERR_STORE;
+    TRY(e);
+    *ret_outcome = outcome;
+    *ret_other = other.id;
+    return ERR_OK;
+}
+
+static enum err batch_put(struct store_batch *b, const struct store_enrollment *row,
+                          enum store_put *ret_outcome, struct regid *ret_other)
+{
+    bool written = false;
+
+    TRY(batch_lock(b));
+    TRY(batch_insert(&b->store->import, row, &written));
+    if (!written)
+        return batch_explain(&b->store->import, row, ret_outcome, ret_other);
+    *ret_outcome = STORE_PUT_NEW;
+    return ERR_OK;
+}
+
+enum err store_batch_put(struct store_batch *b, const struct store_enrollment *row,
+                         enum store_put *ret_outcome, struct regid *ret_other)
+{
+    ERR_ASSERT(row->ek_len >= 1 && row->ek_len <= sizeof row->ek &&
+               row->srk_len <= sizeof row->srk);
+    ERR_ASSERT(b->rows < STORE_BATCH_MAX);
+    TRY(b->failed);
+    b->rows++;
+    b->failed = batch_put(b, row, ret_outcome, ret_other);
+    return b->failed;
+}
+
+static void batch_end(struct store_batch *b)
+{
+    struct store *s = b->store;
+
+    if (b->locked)
+        db_abandon(&s->import);
+    store_place_note(&s->place, &s->import);
+    s->in_batch = false;
+    free(b);
+}
+
+/* Off nobody's path but the importer's. Its failure does not undo the commit. */
+static void batch_shorten_log(struct store *s)
+{
+    if (s->import.wal_frames < BATCH_LOG_FRAMES_MAX || atomic_load(&s->place.broken))
+        return;
+    (void)!db_checkpoint(&s->import, DB_CHECKPOINT_PASSIVE);
+    store_place_note(&s->place, &s->import);
+}
+
+enum err store_batch_commit(struct store_batch *b)
+{
+    struct store *s = b->store;
+    enum err e = b->failed;
+
+    if (e == ERR_OK && b->locked)
+        e = db_run(&s->import, ENROLLMENT_COMMIT);
+    batch_end(b);
+    if (e == ERR_OK)
+        batch_shorten_log(s);
+    return e;
+}
+
+void store_batch_rollback(struct store_batch *b)
+{
+    if (b != NULL)
+        batch_end(b);
+}
+
+static enum err batch_set_enabled(struct db *db, const struct regid *id, bool enabled,
+                                  int64_t now_s)
+{
+    QUERY q = query_on(db, ENROLLMENT_SET_ENABLED);
+
+    query_put_text(&q, id->text);
+    query_put_integer(&q, enabled);
+    query_put_integer(&q, now_s);
+    TRY(query_done(&q));
+    return db_changes(db) == 1 ? ERR_OK : ERR_ABSENT;
+}
+
+enum err store_enrollment_set_enabled(struct store *s, const struct regid *id, bool enabled,
+                                      int64_t now_s)
+{
+    ERR_ASSERT(s->import.handle != NULL && !s->in_batch);
+    if (atomic_load(&s->place.broken))
+        return ERR_STORE;
+    enum err e = batch_set_enabled(&s->import, id, enabled, now_s);
+    store_place_note(&s->place, &s->import);
+    return e;
+}

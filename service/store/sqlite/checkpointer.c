@@ -1,0 +1,175 @@
+/* Moving the logs into the databases costs two fsyncs and many page writes: on this thread, never on
+ * the writer's. A passive checkpoint disturbs nobody, but under unbroken load it never quite catches
+ * up with the writer, and the log would grow without end; so a long log is followed by a restart,
+ * which holds the writer up for the few pages that the passive one left over. */
+#include "internal.h"
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <time.h>
+
+#define CHECKPOINT_STEP_FRAMES 1000    /* 4 MiB of log */
+#define CHECKPOINT_RESTART_FRAMES 8000
+#define CHECKPOINT_TICK_S 2            /* for what an importer wrote, and after a burst */
+#define CHECKPOINT_BUSY_WAIT_MS 50     /* a restart waits that long for a long reader, lock in hand */
+
+struct checkpointer {
+    struct store_place *place;
+    struct db db[DATABASE_COUNT];
+    pthread_t thread;
+    bool started;
+    pthread_mutex_t lock;
+    pthread_cond_t wanted;
+    /* under the lock */
+    int frames; /* in the log of registrations after the last commit */
+    int due;    /* at so many the next checkpoint is worth its price */
+    bool stopping;
+};
+
+static void checkpointer_set_wait(pthread_cond_t *ret_cond)
+{
+    pthread_condattr_t monotonic;
+
+    (void)pthread_condattr_init(&monotonic);
+    (void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    (void)pthread_cond_init(ret_cond, &monotonic);
+    (void)pthread_condattr_destroy(&monotonic);
+}
+
+void checkpointer_tell(struct checkpointer *c, int wal_frames)
+{
+    (void)pthread_mutex_lock(&c->lock);
+    if (wal_frames < c->frames) /* the writer began the log anew */
+        c->due = CHECKPOINT_STEP_FRAMES;
+    c->frames = wal_frames;
+    if (c->frames >= c->due)
+        (void)pthread_cond_signal(&c->wanted);
+    (void)pthread_mutex_unlock(&c->lock);
+}
+
+static enum err checkpointer_do(struct checkpointer *c, enum database which,
+                                enum db_checkpoint how)
+{
+    enum err e = db_checkpoint(&c->db[which], how);
+
+    store_place_note(c->place, &c->db[which]);
+    return e;
+}
+
+/* Returns at how many frames to come again. */
+static int checkpointer_round(struct checkpointer *c, int frames)
+{
+    (void)!checkpointer_do(c, REGISTRATIONS, DB_CHECKPOINT_PASSIVE);
+    if (frames < CHECKPOINT_RESTART_FRAMES || atomic_load(&c->place->broken))
+        return frames + CHECKPOINT_STEP_FRAMES;
+    if (checkpointer_do(c, REGISTRATIONS, DB_CHECKPOINT_RESTART) == ERR_OK)
+        return CHECKPOINT_STEP_FRAMES;
+    return frames + CHECKPOINT_RESTART_FRAMES;
+}
+
+/* True: there is work. False: the tick passed, or it is over. */
+static bool checkpointer_wait(struct checkpointer *c)
+{
+    struct timespec until;
+    int waited = 0;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += CHECKPOINT_TICK_S;
+    while (!c->stopping && c->frames < c->due && waited != ETIMEDOUT)
+        waited = pthread_cond_timedwait(&c->wanted, &c->lock, &until);
+    return c->frames >= c->due;
+}
+
+static void *checkpointer_run(void *arg)
+{
+    struct checkpointer *c = arg;
+
+    (void)pthread_mutex_lock(&c->lock);
+    while (!c->stopping) {
+        bool due = checkpointer_wait(c);
+        int frames = c->frames;
+        (void)pthread_mutex_unlock(&c->lock);
+        int next = 0;
+        if (!atomic_load(&c->place->broken)) {
+            next = checkpointer_round(c, frames);
+            if (!due)
+                (void)!checkpointer_do(c, ENROLLMENTS, DB_CHECKPOINT_PASSIVE);
+        }
+        (void)pthread_mutex_lock(&c->lock);
+        c->due = next != 0 ? next : INT32_MAX;
+    }
+    (void)pthread_mutex_unlock(&c->lock);
+    return NULL;
+}
+
+/* Beginning with empty logs makes a restart after a failed fsync sound: all that the log holds, on the
+ * disk or only in memory, is written and synced once more, into the database. A reader that does not
+ * let go, or a full disk, is no reason not to serve. */
+static enum err checkpointer_empty(struct checkpointer *c, enum database which)
+{
+    enum err e = checkpointer_do(c, which, DB_CHECKPOINT_TRUNCATE);
+
+    return e == ERR_STORE_BUSY || e == ERR_STORE_FULL ? ERR_OK : e;
+}
+
+static enum err checkpointer_open_parts(struct checkpointer *c, struct store_reason *ret_reason)
+{
+    for (int i = 0; i < DATABASE_COUNT; i++) {
+        TRY(store_place_open(c->place, (enum database)i, DB_WRITE, CHECKPOINT_BUSY_WAIT_MS,
+                             &c->db[i], ret_reason));
+        enum err e = checkpointer_empty(c, (enum database)i);
+        if (e != ERR_OK) {
+            db_reason(ret_reason, "%s: its log cannot be written back", c->db[i].path);
+            return e;
+        }
+    }
+    TRY(store_thread_start("checkpointer", checkpointer_run, c, &c->thread));
+    c->started = true;
+    return ERR_OK;
+}
+
+enum err checkpointer_open(struct store_place *place, struct checkpointer **ret_c,
+                           struct store_reason *ret_reason)
+{
+    struct checkpointer *c = calloc(1, sizeof *c);
+
+    if (c == NULL)
+        return ERR_MEMORY;
+    c->place = place;
+    c->due = CHECKPOINT_STEP_FRAMES;
+    (void)pthread_mutex_init(&c->lock, NULL);
+    checkpointer_set_wait(&c->wanted);
+    enum err e = checkpointer_open_parts(c, ret_reason);
+    if (e != ERR_OK) {
+        checkpointer_close(c);
+        return e;
+    }
+    *ret_c = c;
+    return ERR_OK;
+}
+
+static void checkpointer_stop(struct checkpointer *c)
+{
+    if (!c->started)
+        return;
+    (void)pthread_mutex_lock(&c->lock);
+    c->stopping = true;
+    (void)pthread_cond_signal(&c->wanted);
+    (void)pthread_mutex_unlock(&c->lock);
+    (void)pthread_join(c->thread, NULL);
+}
+
+void checkpointer_close(struct checkpointer *c)
+{
+    if (c == NULL)
+        return;
+    checkpointer_stop(c);
+    for (int i = 0; i < DATABASE_COUNT; i++) {
+        if (c->started && !atomic_load(&c->place->broken))
+            (void)!checkpointer_do(c, (enum database)i, DB_CHECKPOINT_TRUNCATE);
+        db_close(&c->db[i]);
+    }
+    (void)pthread_cond_destroy(&c->wanted);
+    (void)pthread_mutex_destroy(&c->lock);
+    free(c);
+}

@@ -1,0 +1,99 @@
+#include "internal.h"
+#include "row.h"
+#include <stdlib.h>
+
+#define READER_BUSY_WAIT_MS 250 /* readers wait only while a log is being recovered */
+
+/* Enrollments seldom change, so their pages are worth keeping. Every commit of a registration empties
+ * a reader's cache of that database: a large one would hold nothing. */
+static enum err store_reader_open_parts(const struct store *s, struct store_reader *r)
+{
+    TRY(store_place_open(&s->place, ENROLLMENTS, DB_READ, READER_BUSY_WAIT_MS, &r->db[ENROLLMENTS],
+                         NULL));
+    TRY(db_script(&r->db[ENROLLMENTS], DB_CACHE_MIDDLE, NULL));
+    TRY(store_place_open(&s->place, REGISTRATIONS, DB_READ, READER_BUSY_WAIT_MS,
+                         &r->db[REGISTRATIONS], NULL));
+    return db_script(&r->db[REGISTRATIONS], DB_CACHE_SMALL, NULL);
+}
+
+enum err store_reader_open(struct store *s, struct store_reader **ret_reader)
+{
+    struct store_reader *r = calloc(1, sizeof *r);
+
+    if (r == NULL)
+        return ERR_MEMORY;
+    enum err e = store_reader_open_parts(s, r);
+    if (e != ERR_OK) {
+        store_reader_close(r);
+        return e;
+    }
+    *ret_reader = r;
+    return ERR_OK;
+}
+
+void store_reader_close(struct store_reader *r)
+{
+    if (r == NULL)
+        return;
+    for (int i = 0; i < DATABASE_COUNT; i++)
+        db_close(&r->db[i]);
+    free(r);
+}
+
+enum err store_enrollment_find(struct store_reader *r, const struct regid *id,
+                               struct store_enrollment *ret_row)
+{
+    return row_find_enrollment(&r->db[ENROLLMENTS], ENROLLMENT_FIND, id, ret_row);
+}
+
+enum err store_enrollment_find_by_key(struct store_reader *r,
+                                      const uint8_t ek_hash[TPM_KEY_HASH_LEN],
+                                      struct store_enrollment *ret_row)
+{
+    return row_find_enrollment_by_key(&r->db[ENROLLMENTS], ek_hash, ret_row);
+}
+
+enum err store_registration_find(struct store_reader *r, const struct regid *id,
+                                 struct store_registration *ret_row)
+{
+    return row_find_registration(&r->db[REGISTRATIONS], id, ret_row);
+}
+
+/* The enrollment knows the device id: a registration made when it had another is not this device's. */
+enum err store_device_find(struct store_reader *r, const struct regid *device_id,
+                           struct store_registration *ret_registration,
+                           struct store_enrollment *ret_enrollment)
+{
+    struct store_registration registration;
+    struct store_enrollment enrollment;
+
+    TRY(row_find_enrollment(&r->db[ENROLLMENTS], ENROLLMENT_FIND_BY_DEVICE, device_id,
+                            &enrollment));
+    TRY(row_find_registration(&r->db[REGISTRATIONS], &enrollment.id, &registration));
+    if (!span_equal(regid_span(&registration.device_id), regid_span(device_id)))
+        return ERR_ABSENT;
+    *ret_registration = registration;
+    *ret_enrollment = enrollment;
+    return ERR_OK;
+}
+
+/* SQLite's data_version is 32 bits, and changes when another connection has committed. */
+enum err store_reader_version(struct store_reader *r, uint64_t *ret_version)
+{
+    uint64_t enrollments = 0, registrations = 0;
+
+    TRY(row_find_number(&r->db[ENROLLMENTS], ENROLLMENT_DATA_VERSION, &enrollments));
+    TRY(row_find_number(&r->db[REGISTRATIONS], REGISTRATION_DATA_VERSION, &registrations));
+    *ret_version = enrollments << 32 | (registrations & UINT32_MAX);
+    return ERR_OK;
+}
+
+enum err store_enrollment_count(struct store_reader *r, uint64_t *ret_count)
+{
+    return row_find_number(&r->db[ENROLLMENTS], ENROLLMENT_COUNT, ret_count);
+}
+
+enum err store_registration_count(struct store_reader *r, uint64_t *ret_count)
+{
+    return row_find_number(&r->db[REGISTRATIONS], REGISTRATION_COUNT, ret_count);
+}
