@@ -227,8 +227,8 @@ static struct date date_of(int64_t wall_s)
     struct date d = {.hour = of_day / 3600, .minute = of_day / 60 % 60, .second = of_day % 60};
     d.weekday = days % 7;
     days += days_before_year(1970);
-    d.year = (unsigned)((uint64_t)days * 400 / 146097); /* right, or one too many */
-    if (days < days_before_year(d.year))
+    d.year = (unsigned)((uint64_t)days * 400 / 146097) + 1; /* right, or too many */
+    while (days < days_before_year(d.year))
         d.year--;
     days -= days_before_year(d.year);
     d.month = 12;
