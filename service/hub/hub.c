@@ -23,6 +23,7 @@ struct hub {
     struct store_reader *reader;
     struct sessions sessions;
     struct backend backend;
+    uint64_t spent[HUB_SPENT_MARKS]; /* token marks, each in the one place it can have */
     uint64_t version;   /* of the databases when the last round began */
     bool again;         /* the last round could not look at everything */
     uint32_t unvisited; /* rows below this one are still to be looked at in this round */
@@ -244,6 +245,19 @@ static enum err signature_check(const struct hub *h, const struct device *d, con
     return sas_token_check_signature(token, secret_span(&key));
 }
 
+static uint64_t token_mark(const struct sas_token *token)
+{
+    struct rd r = rd_over(SPAN_ARRAY(token->signature));
+    return rd_u64(&r);
+}
+
+static bool is_spent(const struct hub *h, const struct session *row, const struct sas_token *token,
+                     int64_t wall_s)
+{
+    return token->expiry_s <= wall_s &&
+           h->spent[row->token_mark % HUB_SPENT_MARKS] == row->token_mark;
+}
+
 /* A token that only the allowance for slow clocks saved is good for that allowance. */
 static int64_t session_end(const struct sas_token *token, int64_t wall_s)
 {
@@ -272,8 +286,9 @@ static enum hub_verdict device_connect(const struct hub *h, const struct hub_con
         return signature == ERR_UNAUTHORIZED ? HUB_SIGNATURE : HUB_TROUBLE;
     ret_row->device_id = id;
     ret_row->generation = d.registration.generation;
+    ret_row->token_mark = token_mark(&token);
     ret_row->end_s = session_end(&token, c->wall_s);
-    return HUB_WELCOME;
+    return is_spent(h, ret_row, &token, c->wall_s) ? HUB_SPENT : HUB_WELCOME;
 }
 
 enum hub_verdict hub_connect(struct hub *h, const struct hub_connect *c)
@@ -311,6 +326,7 @@ bool hub_may(const struct hub *h, const struct hub_use *use)
 
 /* ---- watching ---- */
 struct ending {
+    struct hub *hub;
     void (*end)(void *context, const struct session *row, enum hub_verdict why);
     void *context;
 };
@@ -318,6 +334,7 @@ struct ending {
 static void end_by_time(void *context, const struct session *row)
 {
     const struct ending *ending = context;
+    ending->hub->spent[row->token_mark % HUB_SPENT_MARKS] = row->token_mark;
     ending->end(ending->context, row, HUB_TOKEN_END);
 }
 
@@ -377,7 +394,7 @@ void hub_tick(struct hub *h, int64_t wall_s, int64_t mono_ms,
     if (mono_ms - h->tick_ms < HUB_TICK_MS)
         return;
     h->tick_ms = mono_ms;
-    struct ending ending = {end, context};
+    struct ending ending = {h, end, context};
     sessions_sweep(&h->sessions, wall_s, end_by_time, &ending);
     round_begin(h, mono_ms);
     look_at_slice(h, &ending);

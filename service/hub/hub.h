@@ -3,7 +3,8 @@
  *
  * A device is let in with a SAS token over {hub}/devices/{deviceId}, signed with the hub key of its
  * registration's current generation, while its enrollment is enabled and it is assigned to this hub.
- * Its session ends with the token, and as soon as any of that is no longer so: hub_tick looks again
+ * Its session ends with the token (which then opens no other, though a token that is first seen a
+ * little late is taken, for slow clocks), and as soon as any of that is no longer so: hub_tick looks again
  * whenever the databases may have changed, a slice of the sessions at a time, so that a busy line
  * does not hold up the broker.
  *
@@ -21,6 +22,7 @@
 #define HUB_ROUND_MS 1000        /* a look at all sessions begins at most this often */
 #define HUB_ROUND_TICKS 10       /* and is spread over so many ticks */
 #define HUB_SUBSCRIPTIONS_MAX 16 /* of one device */
+#define HUB_SPENT_MARKS 4096     /* expired tokens remembered; the newest stay */
 
 /* Why somebody is refused or sent away; for the log, clients only learn that they are. */
 #define HUB_VERDICTS(X)                                                                            \
@@ -32,6 +34,7 @@
     X(TOKEN, "the password is not a shared access signature")                                      \
     X(AUDIENCE, "the token is for another resource")                                               \
     X(EXPIRED, "the token has expired or is valid for too long")                                   \
+    X(SPENT, "the token has expired, a session ended with it")                                     \
     X(SIGNATURE, "the token was not signed with the device's current key")                         \
     X(UNKNOWN, "the device is not provisioned")                                                    \
     X(DISABLED, "the enrollment is disabled")                                                      \

@@ -19,6 +19,7 @@ struct session {
     const void *client;     /* the broker's handle, never followed */
     struct regid device_id; /* empty: one of the operator's consumers */
     uint64_t generation;
+    uint64_t token_mark;    /* of the token's signature: tells tokens apart */
     int64_t end_s;          /* wall clock; SESSION_ENDLESS for the operator's */
 };
 
