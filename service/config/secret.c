@@ -16,7 +16,7 @@ static void fd_close(int *fd)
 static enum err complain(struct config_reason *reason, const char *path, const char *what)
 {
     if (reason != NULL)
-        snprintf(reason->text, sizeof reason->text, "%s: %s", path, what);
+        snprintf(reason->text, sizeof reason->text, "%.400s: %s", path, what);
     return ERR_CONFIG;
 }
 

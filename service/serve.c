@@ -1,0 +1,323 @@
+#include <attest.h>
+#include <http.h>
+#include <registrar.h>
+#include <store.h>
+
+#include "cradled.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <wire/text.h>
+
+#define LOOPS_MAX 256
+#define DRAIN_MS 3000 /* of the five seconds that SIGTERM leaves */
+
+struct service {
+    struct config config;
+    struct store *store;
+    struct registrar *registrar;
+    struct registrar_worker *workers[LOOPS_MAX];
+    int loops;
+    struct http *http;
+};
+
+/* ---- the log: one JSON object a line on standard error ---- */
+static void log_line(void *unused, const char *line)
+{
+    (void)unused;
+    struct buf b;
+    char text[4096 + 2];
+    b = BUF_OVER(text);
+    buf_put_text(&b, line);
+    buf_put_u8(&b, '\n');
+    /* In one write, so that lines of different threads do not mix. A log that cannot be written must
+     * not stop the service. */
+    if (!b.full)
+        (void)!write(STDERR_FILENO, b.at, b.len);
+}
+
+/* words: nothing in them needs escaping. */
+static void log_event(const char *level, const char *event, const char *name, const char *words)
+{
+    char time[40], line[1024];
+    struct buf t = BUF_OVER(time);
+    time_iso_write(&t, wall_now_s(NULL));
+    if (buf_end_text(&t) != ERR_OK)
+        return;
+    snprintf(line, sizeof line, "{\"time\":\"%s\",\"level\":\"%s\",\"event\":\"%s\",\"%s\":\"%s\"}",
+             time, level, event, name, words);
+    log_line(NULL, line);
+}
+
+static void log_connection(void *arg, const char *peer, const char *event, enum err why)
+{
+    char words[160];
+    (void)arg;
+    /* Events are names of ours, peers addresses as the system writes them. */
+    snprintf(words, sizeof words, "%s\",\"error\":\"%s", peer, err_name(why));
+    log_event("info", event, "peer", words);
+}
+
+static void log_listening(const char *address, unsigned port)
+{
+    char words[128];
+    snprintf(words, sizeof words, "%s\",\"port\":%u,\"service\":\"device", address, port);
+    log_event("info", "listening", "address", words);
+}
+
+/* ---- http on one side, registrar on the other ---- */
+struct context {
+    struct registrar_exchange exchange; /* first: the registrar hands it back */
+    struct http_exchange *http;
+};
+_Static_assert(sizeof(struct context) <= HTTP_CONTEXT_SIZE, "the context fits");
+
+static struct context *context_of(struct http_exchange *x) { return (struct context *)x->context; }
+
+static struct registrar_worker *worker_of(struct http_exchange *x)
+{
+    struct service *s = x->arg;
+    ERR_ASSERT(x->loop >= 0 && x->loop < s->loops);
+    return s->workers[x->loop];
+}
+
+static void wake(struct registrar_exchange *exchange)
+{
+    http_wake(((struct context *)exchange)->http);
+}
+
+static struct registrar_exchange *enter(struct http_exchange *x)
+{
+    struct context *c = context_of(x);
+    const struct http_request *q = &x->request;
+    *c = (struct context){.http = x, .exchange = {.wake = wake}};
+    c->exchange.answer.body = &x->reply.body;
+    c->exchange.request = (struct registrar_request){
+        .method = q->method,
+        .path = q->path,
+        .query = q->query,
+        .authorization = q->authorization,
+        .content_type = q->content_type,
+        .user_agent = q->user_agent,
+        .body = q->body,
+        .peer = q->peer,
+    };
+    return &c->exchange;
+}
+
+static void leave(struct http_exchange *x)
+{
+    const struct registrar_answer *a = &context_of(x)->exchange.answer;
+    struct buf location = BUF_OVER(x->reply.location), id = BUF_OVER(x->reply.request_id);
+    x->reply.status = a->status;
+    x->reply.retry_after_s = a->retry_after_s;
+    x->reply.error_code = a->error_code;
+    x->reply.expects_answer = a->expects_answer;
+    buf_put_text(&location, a->location);
+    buf_put_text(&id, a->request_id);
+    ERR_ASSERT(buf_end_text(&location) == ERR_OK && buf_end_text(&id) == ERR_OK);
+}
+
+static enum http_step handle(struct http_exchange *x)
+{
+    if (!registrar_begin(worker_of(x), enter(x)))
+        return HTTP_WAIT;
+    leave(x);
+    return HTTP_DONE;
+}
+
+static void resume(struct http_exchange *x)
+{
+    registrar_finish(worker_of(x), &context_of(x)->exchange);
+    leave(x);
+}
+
+static void refuse(struct http_exchange *x, enum err why)
+{
+    registrar_refuse(worker_of(x), enter(x), why);
+    leave(x);
+}
+
+/* ---- before anything is read ---- */
+static void harden(void)
+{
+    struct rlimit files;
+    const struct rlimit no_core = {0, 0};
+    umask(077);
+    signal(SIGPIPE, SIG_IGN);
+    /* Keys are in memory: no core dump, no debugger. */
+    (void)setrlimit(RLIMIT_CORE, &no_core);
+    (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+    (void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+        files.rlim_cur = files.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &files);
+    }
+}
+
+/* Blocked before there are threads, so that only wait_for_end takes them. */
+static sigset_t block_signals(void)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+    return set;
+}
+
+/* ---- opening and closing ---- */
+static enum err read_secrets(const struct config *c, struct registrar_config *ret_config)
+{
+    struct config_reason reason = {.text = ""};
+    SECRET master = {.len = 0};
+    enum err e = config_secret_read(c, "master", &master, &reason);
+    if (e == ERR_OK)
+        e = config_secret_read(c, "hub", &ret_config->hub_root, &reason);
+    if (e == ERR_OK)
+        e = config_private_check(c->server_key, &reason);
+    if (e != ERR_OK) {
+        complain("%s", reason.text);
+        return e;
+    }
+    return attest_root(&master, ATTEST_ROOT_NONCE, &ret_config->nonce_root);
+}
+
+static enum err copy_hubs(const struct config *c, struct registrar_config *ret_config)
+{
+    _Static_assert(CONFIG_HUBS_MAX <= REGISTRAR_HUBS_MAX, "all hubs fit");
+    for (int i = 0; i < c->hub_count; i++) {
+        struct registrar_hub *hub = &ret_config->hubs[i];
+        TRY(span_to_text(span_text(c->hubs[i].name), hub->name, sizeof hub->name));
+        TRY(span_to_text(span_text(c->hubs[i].host), hub->host, sizeof hub->host));
+    }
+    ret_config->hub_count = c->hub_count;
+    return span_to_text(span_text(c->id_scope), ret_config->id_scope, sizeof ret_config->id_scope);
+}
+
+static enum err say_store(enum err e, const char *what, const struct store_reason *reason)
+{
+    if (e != ERR_OK)
+        complain("%s: %s", what, reason->text[0] != '\0' ? reason->text : err_text(e));
+    return e;
+}
+
+static enum err open_registrar(struct service *s, struct registrar_config *rc)
+{
+    struct store_reason reason = {.text = ""};
+    char pending[CONFIG_PATH_CAP + 16];
+    snprintf(pending, sizeof pending, "%s/pending", s->config.data_dir);
+    rc->pending_file = pending;
+    rc->now_s = wall_now_s;
+    rc->log = log_line;
+    TRY(read_secrets(&s->config, rc));
+    TRY(copy_hubs(&s->config, rc));
+    TRY(say_store(store_open(s->config.data_dir, STORE_SERVE, &s->store, &reason), "databases",
+                  &reason));
+    TRY(say_store(registrar_open(rc, s->store, &s->registrar, &reason), "pending challenges",
+                  &reason));
+    for (int i = 0; i < s->loops; i++)
+        TRY(say_store(registrar_worker_open(s->registrar, &s->workers[i]), "databases", &reason));
+    return ERR_OK;
+}
+
+static enum err open_http(struct service *s)
+{
+    struct http_reason reason = {.text = ""};
+    const struct http_config hc = {
+        .address = s->config.listen_address,
+        .port = s->config.listen_port,
+        .certificate_file = s->config.server_certificate,
+        .key_file = s->config.server_key,
+        .loops = s->loops,
+        .handle = handle,
+        .resume = resume,
+        .refuse = refuse,
+        .log = log_connection,
+        .arg = s,
+    };
+    enum err e = http_open(&hc, &s->http, &reason);
+    if (e == ERR_OK)
+        e = http_run(s->http);
+    if (e != ERR_OK)
+        complain("%s", reason.text[0] != '\0' ? reason.text : err_text(e));
+    return e;
+}
+
+static enum err open_service(struct service *s, const struct options *o)
+{
+    struct config_reason reason = {.text = ""};
+    struct registrar_config rc = {.hub_count = 0};
+    if (config_read(o->data, &s->config, &reason) != ERR_OK) {
+        complain("%s", reason.text);
+        return ERR_CONFIG;
+    }
+    if (o->listen_given) {
+        s->config.listen_port = o->listen_port;
+        TRY(span_to_text(span_text(o->listen_address), s->config.listen_address,
+                         sizeof s->config.listen_address));
+    }
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    s->loops = s->config.threads > 0 ? s->config.threads : cores > 0 ? (int)cores : 1;
+    if (s->loops > LOOPS_MAX)
+        s->loops = LOOPS_MAX;
+    enum err e = open_registrar(s, &rc);
+    secret_wipe(&rc.nonce_root);
+    secret_wipe(&rc.hub_root);
+    TRY(e);
+    return open_http(s);
+}
+
+static void close_service(struct service *s)
+{
+    if (s->http != NULL)
+        http_drain(s->http, DRAIN_MS);
+    http_close(s->http);
+    for (int i = 0; i < s->loops; i++)
+        registrar_worker_close(s->workers[i]);
+    registrar_close(s->registrar);
+    store_close(s->store);
+}
+
+/* 0 when asked to end; 1 when the store cannot say any more what is on the disk: then a supervisor has
+ * to start the service again, which reads back what is there. */
+static int wait_for_end(const struct service *s, const sigset_t *set)
+{
+    const struct timespec second = {.tv_sec = 1};
+    for (;;) {
+        int got = sigtimedwait(set, NULL, &second);
+        if (got > 0) {
+            log_event("info", "ending", "signal", strsignal(got));
+            return 0;
+        }
+        if (store_is_broken(s->store)) {
+            log_event("error", "store broken", "action", "ending, to be started again");
+            return 1;
+        }
+    }
+}
+
+int command_serve(const struct options *o)
+{
+    static struct service s;
+    int status = 1;
+    harden();
+    sigset_t set = block_signals();
+    if (open_service(&s, o) == ERR_OK) {
+        log_listening(s.config.listen_address, http_port(s.http));
+        status = wait_for_end(&s, &set);
+    }
+    close_service(&s);
+    log_event("info", "ended", "status", status == 0 ? "clean" : "failed");
+    /* No secret is left, and leak checkers need to look. */
+    (void)prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
+    return status;
+}
