@@ -19,10 +19,13 @@ struct checkpointer {
     pthread_t thread;
     bool started;
     pthread_mutex_t lock;
-    pthread_cond_t wanted;
+    pthread_cond_t wanted; /* for this thread */
+    pthread_cond_t opened; /* for the writer */
     /* under the lock */
-    int frames; /* in the log of registrations after the last commit */
-    int due;    /* at so many the next checkpoint is worth its price */
+    int frames;      /* in the log of registrations after the last commit */
+    int due;         /* at so many the next checkpoint is worth its price */
+    bool writing;    /* the writer is inside a transaction */
+    bool restarting; /* it may not begin another */
     bool stopping;
 };
 
@@ -36,13 +39,23 @@ static void checkpointer_set_wait(pthread_cond_t *ret_cond)
     (void)pthread_condattr_destroy(&monotonic);
 }
 
-void checkpointer_tell(struct checkpointer *c, int wal_frames)
+void checkpointer_enter(struct checkpointer *c)
+{
+    (void)pthread_mutex_lock(&c->lock);
+    while (c->restarting)
+        (void)pthread_cond_wait(&c->opened, &c->lock);
+    c->writing = true;
+    (void)pthread_mutex_unlock(&c->lock);
+}
+
+void checkpointer_leave(struct checkpointer *c, int wal_frames)
 {
     (void)pthread_mutex_lock(&c->lock);
     if (wal_frames < c->frames) /* the writer began the log anew */
         c->due = CHECKPOINT_STEP_FRAMES;
     c->frames = wal_frames;
-    if (c->frames >= c->due)
+    c->writing = false;
+    if (c->frames >= c->due || c->restarting)
         (void)pthread_cond_signal(&c->wanted);
     (void)pthread_mutex_unlock(&c->lock);
 }
@@ -56,13 +69,30 @@ static enum err checkpointer_do(struct checkpointer *c, enum database which,
     return e;
 }
 
+/* SQLite's own waiting for the writer is a poll that a busy writer never lets through: it is kept out
+ * here instead. */
+static enum err checkpointer_restart(struct checkpointer *c)
+{
+    (void)pthread_mutex_lock(&c->lock);
+    c->restarting = true;
+    while (c->writing)
+        (void)pthread_cond_wait(&c->wanted, &c->lock);
+    (void)pthread_mutex_unlock(&c->lock);
+    enum err e = checkpointer_do(c, REGISTRATIONS, DB_CHECKPOINT_RESTART);
+    (void)pthread_mutex_lock(&c->lock);
+    c->restarting = false;
+    (void)pthread_cond_signal(&c->opened);
+    (void)pthread_mutex_unlock(&c->lock);
+    return e;
+}
+
 /* Returns at how many frames to come again. */
 static int checkpointer_round(struct checkpointer *c, int frames)
 {
     (void)!checkpointer_do(c, REGISTRATIONS, DB_CHECKPOINT_PASSIVE);
     if (frames < CHECKPOINT_RESTART_FRAMES || atomic_load(&c->place->broken))
         return frames + CHECKPOINT_STEP_FRAMES;
-    if (checkpointer_do(c, REGISTRATIONS, DB_CHECKPOINT_RESTART) == ERR_OK)
+    if (checkpointer_restart(c) == ERR_OK)
         return CHECKPOINT_STEP_FRAMES;
     return frames + CHECKPOINT_RESTART_FRAMES;
 }
@@ -139,6 +169,7 @@ enum err checkpointer_open(struct store_place *place, struct checkpointer **ret_
     c->due = CHECKPOINT_STEP_FRAMES;
     (void)pthread_mutex_init(&c->lock, NULL);
     checkpointer_set_wait(&c->wanted);
+    (void)pthread_cond_init(&c->opened, NULL);
     enum err e = checkpointer_open_parts(c, ret_reason);
     if (e != ERR_OK) {
         checkpointer_close(c);
@@ -170,6 +201,7 @@ void checkpointer_close(struct checkpointer *c)
         db_close(&c->db[i]);
     }
     (void)pthread_cond_destroy(&c->wanted);
+    (void)pthread_cond_destroy(&c->opened);
     (void)pthread_mutex_destroy(&c->lock);
     free(c);
 }

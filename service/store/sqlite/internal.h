@@ -30,8 +30,9 @@ void store_place_note(struct store_place *place, const struct db *db);
 struct checkpointer;
 MUST_USE enum err checkpointer_open(struct store_place *place, struct checkpointer **ret_c,
                                     struct store_reason *ret_reason);
-/* The log of registrations has that many pages now: cheap, from the writer thread. */
-void checkpointer_tell(struct checkpointer *c, int wal_frames);
+/* Around each transaction of the writer: cheap. The log of registrations has that many pages now. */
+void checkpointer_enter(struct checkpointer *c);
+void checkpointer_leave(struct checkpointer *c, int wal_frames);
 void checkpointer_close(struct checkpointer *c); /* NULL is fine; empties the logs */
 
 /* ---- writer: commits registrations in groups ---- */

@@ -93,15 +93,13 @@ static enum err writer_transact(struct writer *w, int count, enum err ret_outcom
  * neighbours that were not written either. */
 static void writer_commit(struct writer *w, int count, enum err ret_outcomes[])
 {
+    checkpointer_enter(w->checkpointer);
     enum err e = writer_transact(w, count, ret_outcomes);
-
     store_place_note(w->place, &w->registrations);
-    if (e == ERR_OK) {
-        checkpointer_tell(w->checkpointer, w->registrations.wal_frames);
-        return;
-    }
-    db_abandon(&w->registrations);
-    for (int i = 0; i < count; i++)
+    if (e != ERR_OK)
+        db_abandon(&w->registrations);
+    checkpointer_leave(w->checkpointer, w->registrations.wal_frames);
+    for (int i = 0; i < count && e != ERR_OK; i++)
         ret_outcomes[i] = e;
 }
 
