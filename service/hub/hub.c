@@ -27,6 +27,7 @@ struct hub {
     uint64_t version;   /* of the databases when the last round began */
     bool again;         /* the last round could not look at everything */
     uint32_t unvisited; /* rows below this one are still to be looked at in this round */
+    uint32_t slice;     /* so many a tick */
     int64_t tick_ms, round_ms;
 };
 
@@ -355,8 +356,7 @@ static enum hub_verdict session_verdict(struct hub *h, const struct session *row
 
 static void look_at_slice(struct hub *h, const struct ending *ending)
 {
-    uint32_t budget = h->sessions.count / HUB_ROUND_TICKS + 1;
-    for (; h->unvisited > 0 && budget > 0; budget--) {
+    for (uint32_t left = h->slice; h->unvisited > 0 && left > 0; left--) {
         uint32_t i = --h->unvisited;
         if (i >= h->sessions.count) { /* some went since: those that took their places are seen */
             h->unvisited = h->sessions.count;
@@ -385,6 +385,7 @@ static void round_begin(struct hub *h, int64_t mono_ms)
     h->version = version;
     h->again = false;
     h->unvisited = h->sessions.count;
+    h->slice = h->sessions.count / HUB_ROUND_TICKS + 1;
 }
 
 void hub_tick(struct hub *h, int64_t wall_s, int64_t mono_ms,
