@@ -38,7 +38,7 @@ enum err_action err_device_action(enum err e);
 
 /* What a device should make of an error answer: the six-digit code decides, where it is not one of
  * ours the HTTP status does. A status below 300 gives ERR_OK. */
-enum err err_from_answer(int http_status, int32_t code);
+MUST_USE enum err err_from_answer(int http_status, int32_t code);
 
 /* A promise of our own code. Prints place and expression, aborts; a supervisor restarts. */
 #define ERR_ASSERT(x) ((x) ? (void)0 : err_assert_failed(__FILE__, __LINE__, #x))
