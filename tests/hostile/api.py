@@ -101,7 +101,7 @@ refused(client.register("pump-1", EK, SRK, scope="0ne'--"), 404, 404201, "a stra
 # ---- T10: JSON -------------------------------------------------------------------------------
 good = json.dumps(tpm_body()).encode()
 for what, body in {
-    "empty": b"", "no object": b"[]", "a string": b'"x"', "null": b"null", "cut": good[:-1],
+    "no object": b"[]", "a string": b'"x"', "null": b"null", "cut": good[:-1],
     "text after the end": good + b"x", "two values": good + good, "depth 10,000": b"[" * 10000,
     "depth 10,000 in a payload": good[:-1] + b',"payload":' + b"[" * 10000 + b"]" * 10000 + b"}",
     "duplicate key": b'{"registrationId":"pump-1",' + good[1:],
@@ -115,6 +115,7 @@ for what, body in {
     "EK null": b'{"tpm":{"endorsementKey":null,"storageRootKey":null}}',
 }.items():
     bad(f"T10 {what}", put("pump-1", body))
+refused(put("pump-1", b""), 401, 401002, "an empty body: neither keys nor a token")
 bad("T10 96 KiB and one byte", put("pump-1", b'"' + b"a" * 98303 + b'"'), 413)
 client.close()
 expect(put("pump-1", good[:-1] + b',"payload":{"a":[1,2,{"b":null}]},"unknown":true}').blob, "members nobody knows")

@@ -30,7 +30,9 @@ lab_enter() {
       echo "lab: this needs network and mount namespaces (root, or unprivileged user namespaces)" >&2
       exit 1
     fi
-    LAB_INSIDE=1 exec unshare "${as_root[@]}" -m -n "$BASH" "$0" "$@"
+    local script=$0           # as it was called; the script has changed to its folder since
+    [ -f "$script" ] || script=$(basename "$0")
+    LAB_INSIDE=1 exec unshare "${as_root[@]}" -m -n "$BASH" "$script" "$@"
   fi
   LAB=$(mktemp -d "${TMPDIR:-/tmp}/cradle-lab.XXXXXX")
   trap lab_clean EXIT
@@ -86,7 +88,7 @@ lab_stop() {   # NAME [SIGNAL]: and waits until it is gone
   pid=$(cat "$LAB/pid.$1")
   kill "-${2:-TERM}" "$pid" 2>/dev/null
   lab_wait_for 10 lab_gone "$pid" || lab_fail "$1 does not end"
-  wait "$pid" 2>/dev/null
+  wait "$pid" 2>/dev/null || true
   rm -f "$LAB/pid.$1"
 }
 lab_gone() { ! kill -0 "$1" 2>/dev/null || [ "$(ps -o stat= -p "$1" 2>/dev/null | cut -c1)" = Z ]; }
@@ -144,8 +146,8 @@ lab_tpm_make() {
       "create_certs_tool_options=$vendor/localca.options" > "$vendor/setup.conf"
   fi
   swtpm_setup --tpm2 --tpmstate "$dir" --create-ek-cert --lock-nvram --pcr-banks sha256 \
-    "${ecc[@]}" --config "$vendor/setup.conf" --write-ek-cert-files "$dir" >>"$LAB/vendor.log" 2>&1 ||
-    lab_fail "swtpm_setup $name"
+    "${ecc[@]}" --config "$vendor/setup.conf" --write-ek-cert-files "$dir" >"$LAB/vendor.out" 2>&1 ||
+    { cat "$LAB/vendor.out" >&2; lab_fail "swtpm_setup $name"; }
 }
 lab_tpm_start() {
   local dir=$LAB/tpm-$1
