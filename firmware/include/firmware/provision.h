@@ -4,20 +4,33 @@
  *   START        reads the stored assignment                      HUB if there is one, else TPM
  *   TPM          EK and SRK: read, or create and persist          REQUEST
  *   REQUEST      PUT register without token, gets the challenge   ACTIVATE
- *   ACTIVATE     the TPM opens it, imports and persists the key   PROVE
- *   PROVE        PUT register with the TPM's token                POLL, or ADOPT if assigned at once
- *   POLL         GET the operation until it ends                  ADOPT
+ *   ACTIVATE     forgets a stored assignment; the TPM opens the   PROVE
+ *                challenge, imports and persists its key
+ *   PROVE        PUT register with the TPM's token                WAIT for POLL, or ADOPT if
+ *                                                                 assigned at once
+ *   POLL         GET the operation                                the same
  *   ADOPT        the TPM imports the hub key; stores the          HUB
  *                assignment, all or nothing
  *   TIME         asks the service for the time, where the clock   HUB
  *                is unknown on a later boot
- *   HUB          connects to the hub and publishes                DONE; TPM again if refused
+ *   HUB          connects to the hub and publishes                DONE; TPM again if refused, or if
+ *                                                                 its key is gone; TIME
  *   WAIT         backs off: exponential, jittered, at least the   the state that failed, or TPM
  *                service's Retry-After
- *   DONE, FAILED end states
+ *   DONE         provision_stay
+ *   FAILED       nothing can help, or attempts_max is reached
+ *
+ * An assignment is stored only while its key is in the TPM: what leads to another key forgets it
+ * first. A slot that is not whole counts as none.
+ *
+ * Time: TLS goes by the wall clock. Where that is unknown, the first connection is made without
+ * checking dates; the Date of the first answer on it, an authenticated one, becomes the time, the
+ * peer's dates are checked against it, and only then is the answer used. Tokens go by the service's
+ * time wherever it has told it.
  *
  * No heap: everything lives in struct provision. The caller steps until an end state; each step is
- * bounded in time by provision_config.step_timeout_ms and the TPM's own speed.
+ * bounded in time by provision_config.step_timeout_ms and the TPM's own speed. One machine at a time
+ * in a process: cJSON and Paho keep state of their own.
  */
 #ifndef FIRMWARE_PROVISION_H
 #define FIRMWARE_PROVISION_H
@@ -38,9 +51,9 @@ struct provision_config {
     uint16_t service_port;
     const char *id_scope;
     const char *registration_id; /* NULL: derived from the EK */
-    const char *ca_file;         /* PEM, for the hub connection */
     uint16_t hub_port;
-    const char *payload;         /* JSON: sent with the registration and published as telemetry */
+    const char *payload;         /* a JSON value, at most 2,048 bytes: sent with the registration and
+                                  * published as telemetry; NULL: none, and {} */
     uint32_t step_timeout_ms;    /* 0: 15,000 */
     uint32_t attempts_max;       /* failed attempts before FAILED; 0: no limit */
 };
@@ -50,12 +63,15 @@ struct provision_hub {
     /* ERR_HUB_REFUSED when the hub answered but will not have the device. */
     enum err (*connect)(struct provision_hub *h, const char *host, uint16_t port,
                         const char *device_id, const char *sas_token, int64_t now_s);
+    /* Returns when the hub has acknowledged. */
     enum err (*publish)(struct provision_hub *h, const char *topic, struct span payload);
+    /* Attends the connection for that long. ERR_NETWORK: it is lost. */
+    enum err (*idle)(struct provision_hub *h, uint32_t ms);
     void (*close)(struct provision_hub *h);
 };
 
 struct provision;
-#define PROVISION_SIZE 24576 /* bytes, so that the caller can place it */
+#define PROVISION_SIZE 28672 /* bytes, so that the caller can place it */
 union provision_memory {
     max_align_t align;
     uint8_t bytes[PROVISION_SIZE];
@@ -67,12 +83,28 @@ struct provision *provision_init(union provision_memory *memory, const struct ha
 /* Does the current state's work; returns the state it went to. */
 enum provision_state provision_step(struct provision *p);
 
-/* What the last step met, and whether the machine waits because of it. */
+/* In DONE: attends the hub for ms, then publishes the payload again; connects anew before the token
+ * ends. Returns DONE, or the state that mends what happened. */
+enum provision_state provision_stay(struct provision *p, uint32_t ms);
+
+/* What the last step met: ERR_OK, why the machine waits or has failed, or why HUB led to TPM
+ * (ERR_HUB_REFUSED; ERR_ABSENT: the key was gone). */
 enum err provision_last_error(const struct provision *p);
 uint32_t provision_wait_ms(const struct provision *p);     /* in WAIT: how long the next step sleeps */
 const char *provision_registration_id(const struct provision *p); /* "" before the TPM was read */
 const char *provision_assigned_hub(const struct provision *p);    /* "" before */
 const char *provision_device_id(const struct provision *p);       /* "" before */
+
+/* Details for people; zero and "" where there are none. */
+struct provision_report {
+    const struct tpm_public *ek, *srk; /* NULL before the TPM was read */
+    bool ek_created, srk_created;
+    uint32_t tpm_code;                 /* the TPM's last response code that was an error */
+    int32_t service_code;              /* the six digits of the last refusal */
+    const char *service_message;
+    bool time_from_service;            /* the wall clock is unknown */
+};
+struct provision_report provision_report(const struct provision *p);
 
 /* Closes what is open and wipes everything. */
 void provision_end(struct provision *p);

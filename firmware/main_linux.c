@@ -1,0 +1,421 @@
+/* cradle-device: a device's first and later boots on Linux. Wires the machine of provision.h to the
+ * Linux port and tells its story, one line a step. */
+#include "hubc.h"
+#include "json.h"
+#include "service.h"
+
+#include <argp.h>
+#include <hal/linux.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <wire/names.h>
+#include <wire/text.h>
+
+#define HTTPS_PORT 443
+#define MQTTS_PORT 8883
+#define STEP_TIMEOUT_MS 15000
+#define ONCE_ATTEMPTS 3
+#define TELEMETRY_INTERVAL_MS 60000
+#define HOST_MAX 253
+
+/* ---- exit status: the one table ---- */
+enum {
+    EXIT_OTHER = 1,
+    EXIT_USAGE = 2,
+    EXIT_REFUSED = 3,   /* not enrolled, disabled, another key: the service will not have it */
+    EXIT_TPM = 4,
+    EXIT_NETWORK = 5,   /* unreachable, timeout, TLS: trust, name, date, handshake */
+    EXIT_SERVICE = 6,   /* the service's answer: unintelligible, an error of its own, token refused */
+    EXIT_HUB = 7,       /* the hub refused a key that the service has just given */
+    EXIT_STORAGE = 8,
+    EXIT_CLOCK = 9,
+};
+#define EXIT_TEXT                                                                                  \
+    "Exit status: 0 published; 1 other failure; 2 usage or configuration; 3 the service refuses "  \
+    "this device; 4 TPM; 5 network or TLS; 6 the service's answer; 7 the hub refuses; 8 storage; " \
+    "9 the time cannot be known."
+
+static int exit_status(enum err e)
+{
+    switch (e) {
+    case ERR_OK:
+        return EXIT_SUCCESS;
+    case ERR_NOT_ENROLLED:
+    case ERR_INVALID_ARGUMENT:
+    case ERR_DISABLED:
+    case ERR_NOT_FOUND:
+    case ERR_DUPLICATE:
+        return EXIT_REFUSED;
+    case ERR_TPM:
+    case ERR_TPM_TRANSPORT:
+    case ERR_TPM_ACTIVATE:
+    case ERR_KEY_SHAPE:
+    case ERR_KEY_ROLE:
+        return EXIT_TPM;
+    case ERR_NETWORK:
+    case ERR_TIMEOUT:
+    case ERR_TLS:
+    case ERR_TLS_TRUST:
+    case ERR_TLS_NAME:
+    case ERR_TLS_DATE:
+        return EXIT_NETWORK;
+    case ERR_HUB_REFUSED:
+        return EXIT_HUB;
+    case ERR_IO:
+        return EXIT_STORAGE;
+    case ERR_CLOCK:
+        return EXIT_CLOCK;
+    case ERR_CONFIG:
+    case ERR_REG_ID:
+        return EXIT_USAGE;
+    case ERR_ENTROPY:
+    case ERR_MEMORY:
+    case ERR_FULL:
+        return EXIT_OTHER;
+    default:
+        return EXIT_SERVICE;
+    }
+}
+
+/* ---- the command line ---- */
+struct options {
+    char service_host[HOST_MAX + 1];
+    struct provision_config config;
+    struct hal_linux_config port;
+    bool once;
+};
+
+static const struct argp_option option_table[] = {
+    {"service", 's', "HOST[:PORT]", 0, "the provisioning service; port 443 if none is given", 0},
+    {"id-scope", 'i', "SCOPE", 0, "the service's id scope", 0},
+    {"ca", 'c', "FILE", 0, "PEM: the only certificates trusted, for service and hub", 0},
+    {"tcti", 't', "NAME[:CONF]", 0, "the way to the TPM: device, swtpm, mssim", 0},
+    {"state", 'd', "DIR", 0, "where the assignment is kept; made if absent", 0},
+    {"registration-id", 'r', "ID", 0, "default: derived from the endorsement key", 0},
+    {"hub-port", 'p', "N", 0, "default: 8883", 0},
+    {"once", '1', NULL, 0, "publish once and end", 0},
+    {"payload", 'j', "JSON", 0, "sent with the registration and published as telemetry", 0},
+    {0},
+};
+
+static bool port_read(struct span text, uint16_t *ret_port)
+{
+    int64_t n;
+    if (decimal_read(text, &n) != ERR_OK || n < 1 || n > UINT16_MAX)
+        return false;
+    *ret_port = (uint16_t)n;
+    return true;
+}
+
+/* HOST, HOST:PORT, [IPv6]:PORT, or an IPv6 address alone. */
+static bool service_read(const char *arg, struct options *o)
+{
+    struct span rest = span_text(arg), host;
+    if (rest.len > 0 && rest.at[0] == '[') {
+        rest = span_slice(rest, 1, rest.len);
+        host = span_cut(&rest, ']');
+        if (!rest.at || (rest.len > 0 && rest.at[0] != ':'))
+            return false;
+        rest = rest.len > 0 ? span_slice(rest, 1, rest.len) : span_of(NULL, 0);
+    } else {
+        struct span whole = rest;
+        host = span_cut(&rest, ':');
+        if (rest.len > 0 && memchr(rest.at, ':', rest.len)) {
+            host = whole;
+            rest = span_of(NULL, 0);
+        }
+    }
+    o->config.service_port = HTTPS_PORT;
+    return host.len > 0 && span_to_text(host, o->service_host, sizeof o->service_host) == ERR_OK &&
+           (!rest.at || port_read(rest, &o->config.service_port));
+}
+
+static bool payload_is_valid(const char *text)
+{
+    const struct cJSON *tree;
+    bool good = strlen(text) <= SERVICE_PAYLOAD_MAX && json_parse(span_text(text), &tree) == ERR_OK;
+    json_end();
+    return good;
+}
+
+static void require(const struct argp_state *state, bool present, const char *option)
+{
+    if (!present)
+        argp_error(state, "--%s is needed", option);
+}
+
+static void check_complete(const struct argp_state *state, const struct options *o)
+{
+    require(state, o->config.service_host != NULL, "service");
+    require(state, o->config.id_scope != NULL, "id-scope");
+    require(state, o->port.ca_file != NULL, "ca");
+    require(state, o->port.tcti != NULL, "tcti");
+    require(state, o->port.state_dir != NULL, "state");
+}
+
+static error_t option_take(int key, char *arg, struct argp_state *state)
+{
+    struct options *o = state->input;
+    struct regid id;
+    switch (key) {
+    case 's':
+        if (!service_read(arg, o))
+            argp_error(state, "--service wants HOST[:PORT], not \"%s\"", arg);
+        o->config.service_host = o->service_host;
+        return 0;
+    case 'i':
+        o->config.id_scope = arg;
+        return 0;
+    case 'c':
+        o->port.ca_file = arg;
+        return 0;
+    case 't':
+        o->port.tcti = arg;
+        return 0;
+    case 'd':
+        o->port.state_dir = arg;
+        return 0;
+    case 'r':
+        if (regid_read(span_text(arg), &id) != ERR_OK)
+            argp_error(state, "--registration-id: 1 to 128 letters, digits and -._: are allowed, "
+                              "the last one a letter, a digit or -");
+        o->config.registration_id = arg;
+        return 0;
+    case 'p':
+        if (!port_read(span_text(arg), &o->config.hub_port))
+            argp_error(state, "--hub-port wants a number from 1 to 65535, not \"%s\"", arg);
+        return 0;
+    case '1':
+        o->once = true;
+        return 0;
+    case 'j':
+        if (!payload_is_valid(arg))
+            argp_error(state, "--payload wants a JSON value of at most %d bytes",
+                       SERVICE_PAYLOAD_MAX);
+        o->config.payload = arg;
+        return 0;
+    case ARGP_KEY_END:
+        check_complete(state, o);
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static void options_read(int argc, char **argv, struct options *o)
+{
+    static const struct argp argp = {
+        .options = option_table,
+        .parser = option_take,
+        .doc = "Boots a device: proves to the provisioning service that it holds its TPM, takes its "
+               "hub key into the TPM, and publishes telemetry at its hub.\v" EXIT_TEXT,
+    };
+    *o = (struct options){
+        .config = {.hub_port = MQTTS_PORT, .step_timeout_ms = STEP_TIMEOUT_MS}};
+    argp_err_exit_status = EXIT_USAGE;
+    argp_parse(&argp, argc, argv, 0, NULL, o);
+    o->config.attempts_max = o->once ? ONCE_ATTEMPTS : 0;
+}
+
+/* ---- the story ---- */
+static struct hal_clock *story_clock;
+static uint64_t story_start_ms;
+
+__attribute__((format(printf, 1, 2))) static void tell(const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    printf("[%5" PRIu64 " ms] ", story_clock->monotonic_ms(story_clock) - story_start_ms);
+    vprintf(format, args);
+    printf("\n");
+    va_end(args);
+}
+
+static const char *kind_text(const struct tpm_public *key, bool created)
+{
+    if (key->kind == TPM_KEY_ECC_P256)
+        return created ? "P-256, made now" : "P-256";
+    return created ? "RSA-2048, made now" : "RSA-2048";
+}
+
+static void tell_keys(const struct provision *p)
+{
+    struct provision_report r = provision_report(p);
+    tell("TPM: endorsement key at 0x%08x (%s), storage root key at 0x%08x (%s)", HANDLE_EK,
+         kind_text(r.ek, r.ek_created), HANDLE_SRK, kind_text(r.srk, r.srk_created));
+    tell("TPM: registration id %s", provision_registration_id(p));
+}
+
+static void tell_left_hub(const struct provision *p, enum provision_state to)
+{
+    if (to == PROVISION_DONE)
+        tell("Hub: connected as %s, telemetry published and acknowledged", provision_device_id(p));
+    else if (to == PROVISION_TIME)
+        tell("Clock: the time is not known; asking the service");
+    else if (provision_last_error(p) == ERR_HUB_REFUSED)
+        tell("Hub: %s refused this device; provisioning again", provision_assigned_hub(p));
+    else
+        tell("TPM: no hub key at 0x%08x; provisioning again", HANDLE_IDENTITY_KEY);
+}
+
+static void tell_step(const struct provision *p, enum provision_state from,
+                      enum provision_state to)
+{
+    switch (from) {
+    case PROVISION_START:
+        if (to == PROVISION_HUB)
+            tell("Storage: assigned to %s as %s", provision_assigned_hub(p),
+                 provision_device_id(p));
+        else
+            tell("Storage: no assignment yet");
+        break;
+    case PROVISION_TPM:
+        tell_keys(p);
+        break;
+    case PROVISION_REQUEST:
+        tell("Service: enrolled; received a challenge");
+        if (provision_report(p).time_from_service)
+            tell("Clock: the time was not known; the service's is taken");
+        break;
+    case PROVISION_ACTIVATE:
+        tell("TPM: opened the challenge; its key is at 0x%08x", HANDLE_IDENTITY_KEY);
+        break;
+    case PROVISION_PROVE:
+    case PROVISION_POLL:
+        tell(to == PROVISION_ADOPT ? "Service: proof accepted, device assigned"
+                                   : "Service: proof accepted, assignment under way");
+        break;
+    case PROVISION_ADOPT:
+        tell("TPM: took the hub key; Storage: assigned to %s as %s", provision_assigned_hub(p),
+             provision_device_id(p));
+        break;
+    case PROVISION_TIME:
+        tell("Clock: the service's time is taken");
+        break;
+    case PROVISION_HUB:
+        tell_left_hub(p, to);
+        break;
+    default:
+        break;
+    }
+}
+
+static const char *party(enum provision_state at)
+{
+    switch (at) {
+    case PROVISION_START:
+        return "Storage";
+    case PROVISION_TPM:
+    case PROVISION_ACTIVATE:
+        return "TPM";
+    case PROVISION_ADOPT:
+        return "TPM or storage";
+    case PROVISION_HUB:
+    case PROVISION_DONE:
+        return "Hub";
+    default:
+        return "Service";
+    }
+}
+
+static void tell_reason(const struct provision *p, enum provision_state at)
+{
+    enum err e = provision_last_error(p);
+    struct provision_report r = provision_report(p);
+    tell("%s: %s (%s)", party(at), err_text(e), err_name(e));
+    if (r.service_code != 0 && (at == PROVISION_REQUEST || at == PROVISION_PROVE || at == PROVISION_POLL))
+        tell("Service: answered %" PRId32 " \"%s\"", r.service_code, r.service_message);
+    if (e == ERR_TPM || e == ERR_TPM_ACTIVATE)
+        tell("TPM: response code 0x%" PRIx32, r.tpm_code);
+}
+
+static void tell_outcome(const struct provision *p, enum provision_state from,
+                         enum provision_state to)
+{
+    bool failed = to == PROVISION_FAILED || (to == PROVISION_WAIT && provision_last_error(p) != ERR_OK);
+    if (failed)
+        tell_reason(p, from);
+    else
+        tell_step(p, from, to);
+    if (to == PROVISION_WAIT)
+        tell("Waiting %" PRIu32 ".%" PRIu32 " s", provision_wait_ms(p) / 1000,
+             provision_wait_ms(p) % 1000 / 100);
+}
+
+/* ---- running ---- */
+
+/* A signal that ends the process does so between two steps, so that nothing of ours is left loaded
+ * in a TPM without a resource manager. */
+static void ending_allowed(bool allowed)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGHUP);
+    (void)sigprocmask(allowed ? SIG_UNBLOCK : SIG_BLOCK, &set, NULL);
+}
+
+static int run(struct provision *p, bool once)
+{
+    enum provision_state at = PROVISION_START;
+    while (at != PROVISION_FAILED && !(once && at == PROVISION_DONE)) {
+        enum provision_state from = at;
+        bool resting = at == PROVISION_WAIT || at == PROVISION_DONE;
+        if (resting)
+            ending_allowed(true);
+        at = from == PROVISION_DONE ? provision_stay(p, TELEMETRY_INTERVAL_MS) : provision_step(p);
+        if (resting)
+            ending_allowed(false);
+        if (from == PROVISION_DONE && at == PROVISION_DONE)
+            tell("Hub: telemetry published and acknowledged");
+        else if (from == PROVISION_DONE && at == PROVISION_HUB)
+            tell("Hub: the token ends soon; connecting anew");
+        else
+            tell_outcome(p, from, at);
+    }
+    return exit_status(provision_last_error(p));
+}
+
+static void settle_process(void)
+{
+    (void)setvbuf(stdout, NULL, _IOLBF, 0);
+    (void)setrlimit(RLIMIT_CORE, &(struct rlimit){0});
+    (void)setenv("TSS2_LOG", "all+NONE", 0); /* the story tells what went wrong */
+    (void)unsetenv("MQTT_C_CLIENT_TRACE");   /* Paho's trace would show the token */
+    ending_allowed(false);
+}
+
+int main(int argc, char **argv)
+{
+    settle_process();
+    struct options options;
+    options_read(argc, argv, &options);
+
+    static struct hal_linux port;
+    enum err e = hal_linux_open(&port, &options.port);
+    if (e != ERR_OK) {
+        hal_linux_close(&port);
+        fprintf(stderr, "cradle-device: %s\n",
+                e == ERR_CONFIG ? "no certificate can be read from the CA file, or the state "
+                                  "directory may be written to by others"
+                                : "the state directory cannot be opened or made");
+        return exit_status(e);
+    }
+    story_clock = port.hal.clock;
+    story_start_ms = story_clock->monotonic_ms(story_clock);
+
+    static struct hubc hub;
+    static union provision_memory memory;
+    hubc_init(&hub, port.hal.transport, port.hal.clock, STEP_TIMEOUT_MS);
+    struct provision *p = provision_init(&memory, &port.hal, &hub.table, &options.config);
+    int status = run(p, options.once);
+    provision_end(p);
+    hal_linux_close(&port);
+    return status;
+}
