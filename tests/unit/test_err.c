@@ -1,3 +1,7 @@
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
 #include <unit.h>
 
 static const enum err all_errors[] = {
@@ -93,6 +97,31 @@ static void answers_of_the_service_come_back_as_they_were(void **state)
         assert_err(e, err_from_answer(err_http_status(e), err_code(e)));
 }
 
+static void broken_promises_abort_and_say_where(void **state)
+{
+    (void)state;
+    int ends[2];
+    assert_int_equal(0, pipe(ends));
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        signal(SIGABRT, SIG_DFL); /* the test runner's own handler would go on */
+        dup2(ends[1], STDERR_FILENO);
+        ERR_ASSERT(1 + 1 == 2);
+        ERR_ASSERT(1 + 1 == 3);
+        _exit(0);
+    }
+    close(ends[1]);
+    char said[512] = "";
+    assert_true(read(ends[0], said, sizeof said - 1) > 0);
+    close(ends[0]);
+    int status = 0;
+    assert_int_equal(child, waitpid(child, &status, 0));
+    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+    assert_non_null(strstr(said, "test_err.c"));
+    assert_non_null(strstr(said, "1 + 1 == 3"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -101,6 +130,7 @@ int main(void)
         cmocka_unit_test(value_out_of_range_is_internal),
         cmocka_unit_test(device_understands_answers),
         cmocka_unit_test(answers_of_the_service_come_back_as_they_were),
+        cmocka_unit_test(broken_promises_abort_and_say_where),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

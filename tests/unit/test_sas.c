@@ -280,6 +280,7 @@ static void expiry_has_skew_and_a_longest_life(void **state)
         {-1, 0, ERR_UNAUTHORIZED},
         {INT64_MIN, now_s, ERR_UNAUTHORIZED},
         {now_s, -1, ERR_UNAUTHORIZED},          /* the time is not known */
+        {100, -1, ERR_UNAUTHORIZED},
         {now_s, INT64_MIN, ERR_UNAUTHORIZED},
         {INT64_MAX, INT64_MAX, ERR_OK},
     };

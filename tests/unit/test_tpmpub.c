@@ -187,6 +187,23 @@ static void deviations_are_refused(void **state)
     }
 }
 
+static void policies_are_absent_or_of_32_bytes(void **state)
+{
+    (void)state;
+    const size_t policy_at = 12;
+    for (size_t len = 0; len <= 34; len++) {
+        struct area a = base_area(SRK_RSA); /* it has none */
+        memmove(a.at + policy_at + len, a.at + policy_at, a.len - policy_at);
+        a.len += len;
+        a.at[policy_at - 1] = (uint8_t)len;
+        a.at[0] = (uint8_t)((a.len - 2) >> 8);
+        a.at[1] = (uint8_t)(a.len - 2);
+        struct tpm_public pub;
+        enum err expected = len == 0 || len == 32 ? ERR_OK : ERR_KEY_SHAPE;
+        assert_err(expected, tpm_public_read(area_span(&a), &pub));
+    }
+}
+
 static void every_truncation_is_refused(void **state)
 {
     (void)state;
@@ -446,6 +463,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(good_areas_are_read),
         cmocka_unit_test(deviations_are_refused),
+        cmocka_unit_test(policies_are_absent_or_of_32_bytes),
         cmocka_unit_test(every_truncation_is_refused),
         cmocka_unit_test(extreme_moduli),
         cmocka_unit_test(squares_are_refused_and_their_neighbours_are_not),
