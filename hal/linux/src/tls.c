@@ -44,11 +44,12 @@ static bool restrict_context(WOLFSSL_CTX *ctx)
            wolfSSL_CTX_set1_sigalgs_list(ctx, SIGNATURES) == WOLFSSL_SUCCESS &&
            wolfSSL_CTX_set_groups(ctx, groups, 2) == WOLFSSL_SUCCESS &&
            wolfSSL_CTX_SetMinRsaKey_Sz(ctx, RSA_BITS_MIN) == WOLFSSL_SUCCESS &&
-           wolfSSL_CTX_SetMinEccKey_Sz(ctx, ECC_BITS_MIN / 8) == WOLFSSL_SUCCESS;
+           wolfSSL_CTX_SetMinEccKey_Sz(ctx, ECC_BITS_MIN) == WOLFSSL_SUCCESS;
 }
 
 /* The anchors' dates are looked at with the rest of the chain's. Loading also makes every anchor a
- * trusted peer, whose chain, dates and name nobody would check: that is undone. */
+ * trusted peer, whose chain, dates and name nobody would check: that is undone. (And it checks the
+ * dates for that after all, unless verification is still off.) */
 static bool load_anchors(WOLFSSL_CTX *ctx, const char *ca_file)
 {
     return wolfSSL_CTX_load_verify_locations_ex(ctx, ca_file, NULL,
@@ -67,11 +68,11 @@ enum err tls_context_open(const char *ca_file, WOLFSSL_CTX **ret_ctx)
         return ERR_MEMORY;
     if (!restrict_context(ctx))
         return ERR_CRYPTO;
+    if (!load_anchors(ctx, ca_file))
+        return ERR_CONFIG;
     wolfSSL_CTX_set_verify(ctx, WOLFSSL_VERIFY_PEER, refuse_or_defer);
     wolfSSL_CTX_set_verify_depth(ctx, CHAIN_DEPTH_MAX);
     (void)wolfSSL_CTX_set_session_cache_mode(ctx, WOLFSSL_SESS_CACHE_OFF);
-    if (!load_anchors(ctx, ca_file))
-        return ERR_CONFIG;
     *ret_ctx = ctx;
     ctx = NULL;
     return ERR_OK;
