@@ -385,7 +385,7 @@ static void round_begin(struct hub *h, int64_t mono_ms)
     h->version = version;
     h->again = false;
     h->unvisited = h->sessions.count;
-    h->slice = h->sessions.count / HUB_ROUND_TICKS + 1;
+    h->slice = h->sessions.count / HUB_ROUND_TICKS + HUB_SLICE_MIN;
 }
 
 void hub_tick(struct hub *h, int64_t wall_s, int64_t mono_ms,

@@ -20,7 +20,8 @@
 
 #define HUB_TICK_MS 100          /* work is done at most this often */
 #define HUB_ROUND_MS 1000        /* a look at all sessions begins at most this often */
-#define HUB_ROUND_TICKS 10       /* and is spread over so many ticks */
+#define HUB_ROUND_TICKS 20       /* and is spread over so many ticks, */
+#define HUB_SLICE_MIN 64         /* unless there are few */
 #define HUB_SUBSCRIPTIONS_MAX 16 /* of one device */
 #define HUB_SPENT_MARKS 4096     /* expired tokens remembered; the newest stay */
 

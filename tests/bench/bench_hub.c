@@ -10,6 +10,7 @@
 #include <time.h>
 
 #define CLIENTS_MAX 20000
+#define ROUNDS 20
 
 static char handles[CLIENTS_MAX];
 
@@ -97,12 +98,12 @@ int main(int argc, char **argv)
     report("CONNECT", ns, count);
     tick_often(h, &mono_ms, ns, 1000);
     report("tick, nothing changed", ns, 1000);
-    for (int round = 0; round < 20; round++) {
+    for (int round = 0; round < ROUNDS; round++) {
         if (hub_reload(h, &why) != ERR_OK) /* which makes it look at every session */
             return 1;
         tick_often(h, &mono_ms, ns + round * HUB_ROUND_TICKS, HUB_ROUND_TICKS);
     }
-    report("tick, looking at a tenth", ns, 20 * HUB_ROUND_TICKS);
+    report("tick, looking at a slice", ns, ROUNDS * HUB_ROUND_TICKS);
     hub_close(h);
     return 0;
 }
