@@ -141,8 +141,10 @@ static enum err find_plugin(char ret_path[PATH_MAX])
 {
     char exe[PATH_MAX];
     ssize_t len = readlink("/proc/self/exe", exe, sizeof exe - 1);
-    if (len <= 0)
+    if (len <= 0) {
+        complain("where this program lies cannot be told without /proc");
         return ERR_IO;
+    }
     exe[len] = '\0';
     for (int up = 0; up < 2; up++) {
         char *slash = strrchr(exe, '/');
@@ -293,7 +295,7 @@ int command_init(const struct options *o)
     umask(077);
     enum err e = make(&p);
     if (e != ERR_OK)
-        return complain("init failed: %s", err_text(e));
+        return complain("no data directory was made (%s)", err_name(e));
     printf("id_scope=%s\n", p.id_scope);
     printf("ca=%s/tls/ca.pem\n", p.stage.target);
     printf("connection_string=HostName=%s;SharedAccessKeyName=" POLICY_NAME ";SharedAccessKey=%s\n",

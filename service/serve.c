@@ -61,6 +61,8 @@ static void log_connection(void *arg, const char *peer, const char *event, enum 
 {
     char words[160];
     (void)arg;
+    if (strcmp(event, "request refused") == 0)
+        return; /* the registrar tells of it, with the answer */
     /* Events are names of ours, peers addresses as the system writes them. */
     snprintf(words, sizeof words, "%s\",\"error\":\"%s", peer, err_name(why));
     log_event("info", event, "peer", words);

@@ -19,6 +19,8 @@ struct registrar_worker {
     struct registrar *registrar;
     struct attest *attest;
     struct store_reader *reader;
+    int64_t log_second; /* how many lines went to the log in it */
+    int64_t log_lines;
 };
 
 int64_t registrar_now(const struct registrar_worker *w);

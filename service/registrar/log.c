@@ -56,18 +56,54 @@ static void put_outcome(struct buf *b, const struct registrar_exchange *x, enum 
         buf_put_text(b, ",\"srkChanged\":true");
 }
 
+static void put_head(struct buf *b, struct registrar_worker *w, const char *level,
+                     const char *event)
+{
+    buf_put_text(b, "{\"time\":\"");
+    time_iso_write(b, registrar_now(w));
+    buf_put_u8(b, '"');
+    put_foreign(b, "level", span_text(level));
+    put_foreign(b, "event", span_text(event));
+}
+
+static void send_line(struct registrar_worker *w, struct buf *b)
+{
+    const struct registrar_config *c = &w->registrar->config;
+    buf_put_u8(b, '}');
+    if (buf_end_text(b) == ERR_OK)
+        c->log(c->arg, (const char *)b->at);
+}
+
+/* A flood of requests must not become a flood of the disk: of what is not an assignment, so many lines
+ * a second, and then how many more there were. */
+#define LINES_MAX 1000
+static bool too_many(struct registrar_worker *w)
+{
+    int64_t now = registrar_now(w);
+    if (w->log_second == now)
+        return ++w->log_lines > LINES_MAX;
+    if (w->log_lines > LINES_MAX) {
+        char line[512];
+        struct buf b = BUF_OVER(line);
+        put_head(&b, w, "warning", "log lines left out");
+        put_number(&b, "count", w->log_lines - LINES_MAX);
+        send_line(w, &b);
+    }
+    w->log_second = now;
+    w->log_lines = 1;
+    return false;
+}
+
 void log_exchange(struct registrar_worker *w, struct registrar_exchange *x, enum err why)
 {
     char line[4096];
     struct buf b = BUF_OVER(line);
-    const struct registrar_config *c = &w->registrar->config;
-    if (c->log == NULL)
+    if (w->registrar->config.log == NULL)
         return;
-    buf_put_text(&b, "{\"time\":\"");
-    time_iso_write(&b, registrar_now(w));
-    buf_put_u8(&b, '"');
-    put_foreign(&b, "level", span_text(level_of(why)));
-    put_foreign(&b, "event", span_text(x->event == NULL ? "request" : x->event));
+    bool assigned = why == ERR_OK && x->generation > 0;
+    if (!assigned && too_many(w))
+        return;
+    put_head(&b, w, level_of(why), x->event == NULL ? "request" : x->event);
     put_foreign(&b, "peer", span_text(x->request.peer));
     if (x->id.text[0] != '\0')
         put_foreign(&b, "registrationId", regid_span(&x->id));
@@ -75,7 +111,5 @@ void log_exchange(struct registrar_worker *w, struct registrar_exchange *x, enum
         put_foreign(&b, "path", x->request.path);
     put_outcome(&b, x, why);
     put_foreign(&b, "agent", x->request.user_agent);
-    buf_put_u8(&b, '}');
-    if (buf_end_text(&b) == ERR_OK)
-        c->log(c->arg, line);
+    send_line(w, &b);
 }
