@@ -1,7 +1,7 @@
 'use strict';
 // A device as Microsoft's documentation has it be written, with its SDK unmodified; the TPM is behind
 // the simulator's protocol on 127.0.0.1:2321. One JSON object a step on standard output, with the
-// milliseconds since the process began.
+// milliseconds since the process began. REGISTRATION_ID, if set, replaces the id derived from the EK.
 //
 //   device.js id                               the registration id and endorsement key it will present
 //   device.js boot SERVICE SCOPE PAYLOAD [wait]  register, connect to the hub, send PAYLOAD; with
@@ -15,7 +15,7 @@ const { Mqtt } = require('azure-iot-device-mqtt');
 
 const [what, service, scope, payload, wait] = process.argv.slice(2);
 const useSimulator = true;
-const security = new TpmSecurityClient(undefined, new Tpm(useSimulator));
+const security = new TpmSecurityClient(process.env.REGISTRATION_ID, new Tpm(useSimulator));
 
 function step(name, facts) {
   console.log(JSON.stringify({ step: name, ms: Math.round(process.uptime() * 1000), ...facts }));
@@ -37,8 +37,9 @@ async function tell() {
 
 async function boot() {
   const result = await called(ProvisioningDeviceClient.create(service, scope, new Http(), security), 'register');
-  step('registered', { hub: result.assignedHub, deviceId: result.deviceId });
-  const provider = TpmAuthenticationProvider.fromTpmSecurityClient(result.deviceId, result.assignedHub, security);
+  const { assignedHub, deviceId } = result.registrationState;
+  step('registered', { hub: assignedHub, deviceId });
+  const provider = TpmAuthenticationProvider.fromTpmSecurityClient(deviceId, assignedHub, security);
   const client = Client.fromAuthenticationProvider(provider, Mqtt);
   await client.open();
   step('connected');
