@@ -73,13 +73,15 @@ static enum err faulty(struct fake_tpm *t, struct span command, uint8_t *reply, 
         return ERR_TPM_TRANSPORT;
     if (invented(p, reply, cap, ret_len))
         return ERR_OK;
-    TRY(honest(t, command, reply, cap, ret_len));
+    size_t len;
+    TRY(honest(t, command, reply, cap, &len));
     if (p->fault == FAKE_TPM_LOST_REPLY)
         return ERR_TPM_TRANSPORT;
-    if (p->fault == FAKE_TPM_FLIP && p->value < *ret_len)
+    if (p->fault == FAKE_TPM_FLIP && p->value < len)
         reply[p->value] ^= 0xff;
     if (p->fault == FAKE_TPM_TRUNCATE || p->fault == FAKE_TPM_TRUNCATE_FIXED)
-        truncate_reply(p, reply, ret_len);
+        truncate_reply(p, reply, &len);
+    *ret_len = len;
     return ERR_OK;
 }
 
