@@ -13,15 +13,12 @@
 struct plugin {
     struct hub *hub;
     mosquitto_plugin_id_t *id;
-    int64_t opened_ms;
     bool ticks;     /* the broker has called on_tick at least once */
     bool reloading; /* from a reload until the next tick */
     bool kicking;   /* a session is being ended right now */
 };
 
 static struct plugin plugin;
-
-#define TICKS_AFTER_MS 10000
 
 static int64_t clock_read(clockid_t which, int64_t unit_per_s)
 {
@@ -61,12 +58,6 @@ static bool is_absent(const struct mosquitto *client)
            mosquitto_client_protocol(client) != mp_websockets;
 }
 
-/* With per_listener_settings the broker never calls on_tick: then nothing would ever end. */
-static bool never_ticks(int64_t now_ms)
-{
-    return !plugin.ticks && now_ms - plugin.opened_ms > TICKS_AFTER_MS;
-}
-
 static int on_basic_auth(int event, void *data, void *userdata)
 {
     (void)event, (void)userdata;
@@ -82,7 +73,8 @@ static int on_basic_auth(int event, void *data, void *userdata)
         .wall_s = wall_s(),
         .mono_ms = mono_ms(),
     };
-    if (never_ticks(c.mono_ms)) {
+    /* The first tick comes before the first CONNECT can, but never with per_listener_settings. */
+    if (!plugin.ticks) {
         mosquitto_log_printf(MOSQ_LOG_ERR, "cradle: the broker does not tick, so no session would "
                                            "end; set per_listener_settings false");
         return MOSQ_ERR_UNKNOWN;
@@ -223,7 +215,6 @@ EXPORTED int mosquitto_plugin_init(mosquitto_plugin_id_t *identifier, void **use
         return MOSQ_ERR_UNKNOWN;
     }
     plugin.id = identifier;
-    plugin.opened_ms = mono_ms();
     mosquitto_log_printf(MOSQ_LOG_INFO, "cradle: guarding the hub %s", hub_host(plugin.hub));
     return listen_to_events();
 }

@@ -286,4 +286,5 @@ expect(mqtt.Client("pump-1", "pump-1", proof).code == 0, "devices to be let in")
 expect(operator("again", password="changed").code == 0, "the old settings to stay")
 with open(f"{DATA}/cradle.ini", "w") as f:
     f.write(config)
+reload()
 case("a broken configuration changes nothing")
