@@ -3,8 +3,6 @@
 #include "conn.h"
 #include <errno.h>
 #include <fcntl.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -171,7 +169,6 @@ static void welcome(struct http_loop *l, int fd, const struct sockaddr_storage *
         (void)close(fd);
         return;
     }
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
     http_conn_open(l, fd, &peer);
 }
 

@@ -102,6 +102,7 @@ static enum err policy_set(WOLFSSL_CTX *ctx)
     wolfSSL_CTX_set_session_cache_mode(ctx, WOLFSSL_SESS_CACHE_OFF);
     (void)wolfSSL_CTX_set_options(ctx, WOLFSSL_OP_CIPHER_SERVER_PREFERENCE |
                                            WOLFSSL_OP_NO_COMPRESSION | WOLFSSL_OP_NO_TICKET);
+    (void)wolfSSL_CTX_clear_mode(ctx, SSL_MODE_AUTO_RETRY); /* ten vain reads before it gives up */
     (void)wolfSSL_CTX_set_group_messages(ctx); /* the server's flight leaves in one write */
     return ERR_OK;
 }
