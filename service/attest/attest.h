@@ -15,7 +15,9 @@
 
 #define ATTEST_KEY_LEN 32 /* of a nonce key and of a hub key */
 
-/* ---- randomness and scratch of one thread ---- */
+/* ---- randomness and scratch of one thread ----
+ * Seeded by the system. A child of a fork seeds anew before it draws, so that parent and child
+ * never draw the same; a generator that failed is replaced when it is next used. */
 struct attest;
 MUST_USE enum err attest_open(struct attest **ret_attest); /* ERR_ENTROPY, ERR_MEMORY */
 void attest_close(struct attest *a);
@@ -24,8 +26,9 @@ MUST_USE enum err attest_random(struct attest *a, uint8_t *ret_bytes, size_t len
 /* ---- wrapping ---- */
 /* Writes the activation blob (tpmblob.h) that hands `key` to the TPM holding both ek and srk. Every
  * seed and the inner key are fresh: two blobs share none. Both publics must have passed
- * tpm_public_check_role. At most TPMBLOB_CAP bytes. ERR_CRYPTO, ERR_ENTROPY: then nothing of the
- * blob is left in out. trailer: 1 to TPMBLOB_TRAILER_MAX bytes, never a secret. */
+ * tpm_public_check_role; an ECC point is checked once more. At most TPMBLOB_CAP bytes. ERR_CRYPTO,
+ * ERR_ENTROPY, ERR_FULL: then nothing was put into out. key: ATTEST_KEY_LEN bytes. trailer: 1 to
+ * TPMBLOB_TRAILER_MAX bytes, never a secret. */
 MUST_USE enum err attest_wrap(struct attest *a, const struct tpm_public *ek,
                               const struct tpm_public *srk, struct span key, struct span trailer,
                               struct buf *out);
@@ -52,11 +55,14 @@ struct attest_binding {
     uint64_t generation;     /* of the registration the key belongs to */
     int64_t window;          /* nonce key only: attest_window of the challenge */
 };
-/* The key a device proves itself with. Lives for ATTEST_WINDOWS windows of ATTEST_WINDOW_S; bound to
- * the generation the registration had before, so that success kills it. */
+/* The key a device proves itself with. Lives for ATTEST_WINDOWS windows of ATTEST_WINDOW_S; bound
+ * to the generation the registration had before, so that success kills it. */
 #define ATTEST_WINDOW_S 60
 #define ATTEST_WINDOWS 6 /* accepted: the current window and five before, five to six minutes */
-static inline int64_t attest_window(int64_t now_s) { return now_s / ATTEST_WINDOW_S; }
+static inline int64_t attest_window(int64_t now_s)
+{
+    return now_s / ATTEST_WINDOW_S;
+}
 MUST_USE enum err attest_nonce_key(const struct secret *root, const struct attest_binding *b,
                                    struct secret *ret_key);
 /* The key a device speaks to its hub with. The hub plugin derives the same from the hub root. */
@@ -69,12 +75,17 @@ MUST_USE enum err attest_root(const struct secret *master, enum attest_root whic
 
 /* ---- judging a key before it is enrolled ---- */
 enum attest_weakness {
-    ATTEST_KEY_GOOD, ATTEST_WEAK_ROCA, ATTEST_WEAK_CLOSE_PRIMES, ATTEST_WEAK_SMALL_FACTOR,
-    ATTEST_WEAK_PRIME, ATTEST_WEAK_SQUARE,
+    ATTEST_KEY_GOOD,
+    ATTEST_WEAK_ROCA,
+    ATTEST_WEAK_CLOSE_PRIMES,
+    ATTEST_WEAK_SMALL_FACTOR,
+    ATTEST_WEAK_PRIME,
+    ATTEST_WEAK_SQUARE,
 };
 const char *attest_weakness_text(enum attest_weakness w); /* why a row was refused, for people */
-/* RSA: ROCA, close primes (a few Fermat rounds), small factors, the modulus itself prime or a square.
- * ECC: nothing beyond tpm_public_read. Milliseconds, not microseconds. ERR_CRYPTO. */
-MUST_USE enum err attest_key_judge(const struct tpm_public *pub, enum attest_weakness *ret_weakness);
+/* RSA: ROCA, close primes (a few Fermat rounds), small factors, the modulus itself prime or a
+ * square. ECC: nothing beyond tpm_public_read. Milliseconds, not microseconds. ERR_CRYPTO. */
+MUST_USE enum err attest_key_judge(const struct tpm_public *pub,
+                                   enum attest_weakness *ret_weakness);
 
 #endif

@@ -1,5 +1,5 @@
-/* Purpose: the primitives of TPM key protection over wolfCrypt, for this room alone. Everything here
- * returns ERR_CRYPTO on failure; what was half written is the caller's to wipe.
+/* Purpose: the primitives of TPM key protection over wolfCrypt, for this room alone. Everything
+ * here returns ERR_CRYPTO on failure; what was half written is the caller's to wipe.
  */
 #ifndef ATTEST_CRYPTO_H
 #define ATTEST_CRYPTO_H

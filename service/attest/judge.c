@@ -1,9 +1,9 @@
 #include <wolfssl/options.h>
 
 #include <attest.h>
-#include <wolfssl/wolfcrypt/types.h>
-#include <wolfssl/wolfcrypt/random.h>
 #include <wolfssl/wolfcrypt/integer.h>
+#include <wolfssl/wolfcrypt/random.h>
+#include <wolfssl/wolfcrypt/types.h>
 
 /* Weaknesses that show in the modulus alone. None of the numbers here is secret. */
 
@@ -68,8 +68,8 @@ static bool is_power_of_65537(uint32_t value, uint32_t prime)
 
 static bool is_roca(const uint8_t modulus[TPM_RSA_LEN])
 {
-    /* Of the primes up to 167 only these tell anything: 65537 generates all residues of the rest. */
-    static const uint32_t primes[] = {11, 13, 17, 19,  37,  53,  61,  71, 73,
+    /* The primes up to 167 of which 65537 does not generate all residues: the rest tell nothing. */
+    static const uint32_t primes[] = {11, 13, 17,  19,  37,  53,  61,  71, 73,
                                       79, 97, 103, 107, 109, 127, 151, 157};
     for (size_t i = 0; i < sizeof primes / sizeof *primes; i++)
         if (!is_power_of_65537(residue(modulus, primes[i]), primes[i]))
@@ -175,10 +175,10 @@ static enum err judge_number(const uint8_t modulus[TPM_RSA_LEN], enum attest_wea
         is_square(&n, &square) != 0 || has_close_primes(&n, &close) != 0 ||
         mp_prime_is_prime(&n, PRIME_ROUNDS, &prime) != 0)
         return ERR_CRYPTO;
-    *ret_weakness = square          ? ATTEST_WEAK_SQUARE
-                    : prime != 0    ? ATTEST_WEAK_PRIME
-                    : close         ? ATTEST_WEAK_CLOSE_PRIMES
-                                    : ATTEST_KEY_GOOD;
+    *ret_weakness = square       ? ATTEST_WEAK_SQUARE
+                    : prime != 0 ? ATTEST_WEAK_PRIME
+                    : close      ? ATTEST_WEAK_CLOSE_PRIMES
+                                 : ATTEST_KEY_GOOD;
     return ERR_OK;
 }
 

@@ -109,6 +109,7 @@ enum err seed_share(struct attest *a, const struct tpm_public *to, struct span l
     TRY(crypto_rng_own(a));
     if (to->kind == TPM_KEY_ECC_P256)
         return ecc_share(a, to, label, ret_seed, secret);
+    ERR_ASSERT(to->kind == TPM_KEY_RSA_2048);
     TRY(rsa_share(a, to, label, drawn, secret));
     for (size_t i = 0; i < DIGEST_LEN; i++)
         ret_seed[i] = drawn[i];

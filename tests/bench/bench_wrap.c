@@ -1,6 +1,6 @@
-/* CPU time of one activation blob, for each combination of EK and SRK, and of the smaller parts. The
- * keys are real ones, another pair every time as with real devices: wolfCrypt's cache for points seen
- * before would make one repeated ECC key look cheaper than it is. */
+/* CPU time of one activation blob, for each combination of EK and SRK, and of the smaller parts.
+ * Many keys take turns, as devices do: wolfCrypt's cache for points seen before would make one
+ * repeated ECC key look cheaper than it is. */
 #include <wolfssl/options.h>
 
 #include <attest.h>
@@ -81,8 +81,10 @@ static double nonce_key_us(void)
     static const uint8_t name[TPM_NAME_LEN] = {0, 0x0b};
     struct secret root = {.len = ATTEST_KEY_LEN};
     struct regid id = {.text = "dev-1"};
-    struct attest_binding b = {.id_scope = SPAN_LITERAL("0ne00000001"), .registration_id = &id,
-                               .ek_name = name, .srk_name = name};
+    struct attest_binding b = {.id_scope = SPAN_LITERAL("0ne00000001"),
+                               .registration_id = &id,
+                               .ek_name = name,
+                               .srk_name = name};
     double start = cpu_us();
     for (int i = 0; i < ROUNDS; i++) {
         SECRET key;
@@ -112,8 +114,10 @@ int main(void)
     if (wc_InitRng(&rng) != 0)
         must(ERR_ENTROPY);
     for (int kind = 0; kind < 2; kind++) {
-        keys_draw(a, &rng, TPM_ROLE_EK, kind == 0 ? TPM_KEY_RSA_2048 : TPM_KEY_ECC_P256, keys[0][kind]);
-        keys_draw(a, &rng, TPM_ROLE_SRK, kind == 0 ? TPM_KEY_RSA_2048 : TPM_KEY_ECC_P256, keys[1][kind]);
+        keys_draw(a, &rng, TPM_ROLE_EK, kind == 0 ? TPM_KEY_RSA_2048 : TPM_KEY_ECC_P256,
+                  keys[0][kind]);
+        keys_draw(a, &rng, TPM_ROLE_SRK, kind == 0 ? TPM_KEY_RSA_2048 : TPM_KEY_ECC_P256,
+                  keys[1][kind]);
     }
     for (int ek = 0; ek < 2; ek++)
         for (int srk = 0; srk < 2; srk++)

@@ -91,10 +91,11 @@ static struct tpm_public foreign(struct attest *a, const struct tpm_public *like
                                  enum tpm_key_role role)
 {
     static const uint8_t generator[] = {
-        0x6b, 0x17, 0xd1, 0xf2, 0xe1, 0x2c, 0x42, 0x47, 0xf8, 0xbc, 0xe6, 0xe5, 0x63, 0xa4, 0x40, 0xf2,
-        0x77, 0x03, 0x7d, 0x81, 0x2d, 0xeb, 0x33, 0xa0, 0xf4, 0xa1, 0x39, 0x45, 0xd8, 0x98, 0xc2, 0x96,
-        0x4f, 0xe3, 0x42, 0xe2, 0xfe, 0x1a, 0x7f, 0x9b, 0x8e, 0xe7, 0xeb, 0x4a, 0x7c, 0x0f, 0x9e, 0x16,
-        0x2b, 0xce, 0x33, 0x57, 0x6b, 0x31, 0x5e, 0xce, 0xcb, 0xb6, 0x40, 0x68, 0x37, 0xbf, 0x51, 0xf5};
+        0x6b, 0x17, 0xd1, 0xf2, 0xe1, 0x2c, 0x42, 0x47, 0xf8, 0xbc, 0xe6, 0xe5, 0x63,
+        0xa4, 0x40, 0xf2, 0x77, 0x03, 0x7d, 0x81, 0x2d, 0xeb, 0x33, 0xa0, 0xf4, 0xa1,
+        0x39, 0x45, 0xd8, 0x98, 0xc2, 0x96, 0x4f, 0xe3, 0x42, 0xe2, 0xfe, 0x1a, 0x7f,
+        0x9b, 0x8e, 0xe7, 0xeb, 0x4a, 0x7c, 0x0f, 0x9e, 0x16, 0x2b, 0xce, 0x33, 0x57,
+        0x6b, 0x31, 0x5e, 0xce, 0xcb, 0xb6, 0x40, 0x68, 0x37, 0xbf, 0x51, 0xf5};
     uint8_t key[TPM_RSA_LEN];
     struct tpm_public other;
     must("attest_random", attest_random(a, key, sizeof key));
@@ -182,7 +183,10 @@ static const struct expected duplicate_rows[] = {
 static void mutant_make(struct attest *a, const struct tpm_walk *w, enum mistake mistake,
                         struct span key, struct span trailer, struct mutant_blob *ret_blob)
 {
-    struct mutant m = {.mistake = mistake, .ek = &w->ek_public, .srk = &w->srk_public, .key = key,
+    struct mutant m = {.mistake = mistake,
+                       .ek = &w->ek_public,
+                       .srk = &w->srk_public,
+                       .key = key,
                        .trailer = trailer};
     must("attest_random", attest_random(a, m.inner_key, sizeof m.inner_key));
     must("attest_random", attest_random(a, m.credential_seed, sizeof m.credential_seed));
@@ -223,7 +227,8 @@ static void mistake_cases(struct attest *a, struct tpm_walk *w, const struct exp
  * repeated, which one client does and one does not. */
 static void first_use_case(struct attest *a, struct tpm_walk *w)
 {
-    const struct expected row = {"27", MISTAKE_NO_NO_DA, 32, 11, "HMAC", TPM2_RC_RETRY, TPM2_RC_RETRY};
+    const struct expected row = {"27",   MISTAKE_NO_NO_DA, 32,           11,
+                                 "HMAC", TPM2_RC_RETRY,    TPM2_RC_RETRY};
     struct tpm_outcome end = mutant_walk(a, w, &row, false);
     report(mistake_name(row.mistake), "row 27", row.fails_at, row.rsa, &end);
     end = mutant_walk(a, w, &row, true);

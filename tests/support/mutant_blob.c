@@ -401,8 +401,8 @@ static void inner_build(const struct mutant *m, struct span key, struct span nam
     cfb(m->inner_key, inner_key_len(m), inner->at, inner->len);
 }
 
-static void outer_build(const struct mutant *m, struct span seed, struct span name, struct buf *inner,
-                        struct buf *duplicate)
+static void outer_build(const struct mutant *m, struct span seed, struct span name,
+                        struct buf *inner, struct buf *duplicate)
 {
     uint8_t symmetric[16];
     uint8_t mac_key[HASH];
@@ -449,12 +449,12 @@ static void duplicate_build(const struct mutant *m, struct span key, struct muta
     if (m->duplicate_secret.len > 0)
         buf_put(&blob->duplicate_secret.out, m->duplicate_secret);
     else
-        seed_send(wrong == MISTAKE_DUPLICATE_TO_EK ? m->ek : m->srk,
-                  label_of(wrong == MISTAKE_DUPLICATE_LABEL_IDENTITY ? "IDENTITY" : "DUPLICATE",
-                           wrong != MISTAKE_DUPLICATE_LABEL_WITHOUT_NUL),
-                  (struct party_mistakes){.parties_swapped =
-                                              wrong == MISTAKE_DUPLICATE_PARTIES_SWAPPED},
-                  seed, HASH, &blob->duplicate_secret.out);
+        seed_send(
+            wrong == MISTAKE_DUPLICATE_TO_EK ? m->ek : m->srk,
+            label_of(wrong == MISTAKE_DUPLICATE_LABEL_IDENTITY ? "IDENTITY" : "DUPLICATE",
+                     wrong != MISTAKE_DUPLICATE_LABEL_WITHOUT_NUL),
+            (struct party_mistakes){.parties_swapped = wrong == MISTAKE_DUPLICATE_PARTIES_SWAPPED},
+            seed, HASH, &blob->duplicate_secret.out);
     outer_build(m, SPAN_ARRAY(seed), buf_span(&name), &inner, &blob->duplicate.out);
 }
 

@@ -1,6 +1,6 @@
 /* Purpose: a second activation blob builder, written from the specification without looking at the
- * first, that can make one deliberate mistake. Without a mistake it must agree with attest_wrap byte
- * for byte; with one, no TPM may accept what it builds.
+ * first, that can make one deliberate mistake. Without a mistake it must agree with attest_wrap
+ * byte for byte; with one, no TPM may accept what it builds.
  *
  * The rows are those of the protocol's tables of rejected and of tolerated blobs.
  */
@@ -63,8 +63,8 @@ struct mutant {
     enum mistake mistake;
     const struct tpm_public *ek;
     const struct tpm_public *srk;
-    struct span key;     /* 1 to 128 bytes */
-    struct span trailer; /* may be empty */
+    struct span key;       /* 1 to 128 bytes */
+    struct span trailer;   /* may be empty */
     uint8_t inner_key[32]; /* 16 of them but for INNER_KEY_32 */
     uint8_t credential_seed[32];
     uint8_t duplicate_seed[32];

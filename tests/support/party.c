@@ -70,7 +70,8 @@ static void ecc_open(const struct party *p, struct span secret, uint8_t seed[SEE
     assert_int_equal(wc_InitRng(&rng), 0);
     assert_int_equal(wc_ecc_init(&ours), 0);
     assert_int_equal(wc_ecc_init(&theirs), 0);
-    assert_int_equal(wc_ecc_import_unsigned(&ours, p->pub.key, p->pub.key + 32, d, ECC_SECP256R1), 0);
+    assert_int_equal(wc_ecc_import_unsigned(&ours, p->pub.key, p->pub.key + 32, d, ECC_SECP256R1),
+                     0);
     assert_int_equal(wc_ecc_import_unsigned(&theirs, x.at, y.at, NULL, ECC_SECP256R1), 0);
     assert_int_equal(wc_ecc_check_key(&theirs), 0);
     assert_int_equal(wc_ecc_set_rng(&ours, &rng), 0);

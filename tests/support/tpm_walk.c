@@ -5,7 +5,8 @@
 #include <tss2/tss2_mu.h>
 #include <tss2/tss2_tctildr.h>
 
-static const TSS2L_SYS_AUTH_COMMAND password = {.count = 1, .auths = {{.sessionHandle = TPM2_RS_PW}}};
+static const TSS2L_SYS_AUTH_COMMAND password = {.count = 1,
+                                                .auths = {{.sessionHandle = TPM2_RS_PW}}};
 
 static void must(const char *what, TPM2_RC code)
 {
@@ -49,7 +50,8 @@ static TPM2_HANDLE primary_create(struct tpm_walk *w, enum tpm_key_role role,
     return handle;
 }
 
-void tpm_walk_open(struct tpm_walk *w, const char *tcti, enum tpm_key_kind ek, enum tpm_key_kind srk)
+void tpm_walk_open(struct tpm_walk *w, const char *tcti, enum tpm_key_kind ek,
+                   enum tpm_key_kind srk)
 {
     TSS2_ABI_VERSION abi = TSS2_ABI_VERSION_CURRENT;
     size_t size = Tss2_Sys_GetContextSize(0);
@@ -79,7 +81,7 @@ static void copy_sized(struct span from, uint16_t *size, uint8_t *at, size_t cap
     memcpy(at, from.at, from.len);
     *size = (uint16_t)from.len;
 }
-#define COPY_SIZED(from, to, member) copy_sized(from, &(to)->size, (to)->member, sizeof (to)->member)
+#define COPY_SIZED(from, to, member) copy_sized(from, &(to)->size, (to)->member, sizeof(to)->member)
 
 /* A policy session in which the endorsement hierarchy's (empty) secret was shown. */
 static TPM2_RC policy_session(struct tpm_walk *w, TPMI_SH_AUTH_SESSION *session)

@@ -26,8 +26,8 @@ struct tpm_outcome {
     TPM2_RC code;
     uint8_t mac[32];
 };
-/* ActivateCredential, Import, Load, HMAC over message; what was loaded is flushed again. repeat_hmac:
- * once more when the TPM says "retry". */
+/* ActivateCredential, Import, Load, HMAC over message; what was loaded is flushed again.
+ * repeat_hmac: once more when the TPM says "retry". */
 struct tpm_outcome tpm_walk_blob(struct tpm_walk *w, const struct tpmblob *blob,
                                  struct span message, bool repeat_hmac);
 

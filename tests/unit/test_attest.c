@@ -21,7 +21,7 @@
 /* ---- randomness that can fail: the linker sends every call of wolfCrypt's generator here ---- */
 
 static int draws_until_failure = -1; /* negative: never */
-static struct attest_draw *recorded;  /* takes a copy of the next draw of its size */
+static struct attest_draw *recorded; /* takes a copy of the next draw of its size */
 
 int __real_wc_RNG_GenerateBlock(WC_RNG *rng, byte *output, word32 size);
 int __wrap_wc_RNG_GenerateBlock(WC_RNG *rng, byte *output, word32 size);
@@ -105,8 +105,8 @@ static void vectors(void **state)
     struct tpmblob blob;
     struct attest *a = open_attest();
     key_fill(key);
-    assert_ok(attest_wrap_drawn(a, &ek, &srk, SPAN_ARRAY(key), span_text(VECTOR_TRAILER_TEXT), &draw,
-                                &out));
+    assert_ok(attest_wrap_drawn(a, &ek, &srk, SPAN_ARRAY(key), span_text(VECTOR_TRAILER_TEXT),
+                                &draw, &out));
     assert_ok(tpmblob_read(buf_span(&out), &blob));
     assert_span_equal(UNHEX(VECTOR_CREDENTIAL, wanted), blob.credential);
     assert_span_equal(UNHEX(VECTOR_DUPLICATE, wanted), blob.duplicate);
@@ -140,13 +140,15 @@ static void oaep_labels(void **state)
     assert_ok(tpmblob_read(buf_span(&out), &blob));
     rsa_open(&ek, blob.credential_secret, block);
     oaep_open(block, hash, seed);
-    assert_span_equal(UNHEX("d3120540c033c72e8725f574f7607cb749f13f8c97cbcb469e3cdf07a0808899", wanted),
-                      SPAN_ARRAY(hash));
+    assert_span_equal(
+        UNHEX("d3120540c033c72e8725f574f7607cb749f13f8c97cbcb469e3cdf07a0808899", wanted),
+        SPAN_ARRAY(hash));
     assert_memory_equal(seed, draw.credential_seed, SEED_LEN);
     rsa_open(&srk, blob.duplicate_secret, block);
     oaep_open(block, hash, seed);
-    assert_span_equal(UNHEX("b72fb63f25ea5239677870a0a3e1572e9cc190899efada9349ff1a7f6018c294", wanted),
-                      SPAN_ARRAY(hash));
+    assert_span_equal(
+        UNHEX("b72fb63f25ea5239677870a0a3e1572e9cc190899efada9349ff1a7f6018c294", wanted),
+        SPAN_ARRAY(hash));
     assert_memory_equal(seed, draw.duplicate_seed, SEED_LEN);
     attest_close(a);
 }
@@ -164,7 +166,9 @@ static void same_as_the_other_builder(struct attest *a, const struct party *ek,
         struct buf out = BUF_OVER(bytes), other_out = BUF_OVER(other_bytes);
         struct tpmblob blob;
         struct mutant_blob other;
-        struct mutant m = {.ek = &ek->pub, .srk = &srk->pub, .key = SPAN_ARRAY(key),
+        struct mutant m = {.ek = &ek->pub,
+                           .srk = &srk->pub,
+                           .key = SPAN_ARRAY(key),
                            .trailer = span_of(trailer, lengths[i])};
         assert_ok(attest_random(a, key, sizeof key));
         assert_ok(attest_random(a, (uint8_t *)&draw, sizeof draw));
@@ -194,7 +198,10 @@ static void mistake_shows(enum mistake mistake, const struct party *ek, const st
 {
     uint8_t key[ATTEST_KEY_LEN] = {1}, right_bytes[2048], wrong_bytes[2048];
     static const uint8_t secret[TPM_RSA_LEN];
-    struct mutant m = {.ek = &ek->pub, .srk = &srk->pub, .key = SPAN_ARRAY(key), .trailer = TRAILER,
+    struct mutant m = {.ek = &ek->pub,
+                       .srk = &srk->pub,
+                       .key = SPAN_ARRAY(key),
+                       .trailer = TRAILER,
                        .credential_secret = SPAN_ARRAY(secret),
                        .duplicate_secret = SPAN_ARRAY(secret)};
     struct mutant_blob right, wrong;
@@ -267,14 +274,22 @@ static void share_nothing(struct attest *a, const struct party *ek, const struct
     struct opened one, two;
     wrap_and_open(a, ek, srk, &one);
     wrap_and_open(a, ek, srk, &two);
-    const struct span ones[] = {one.blob.credential, one.blob.credential_secret, one.blob.duplicate,
-                                one.blob.duplicate_secret, one.blob.trailer,
+    const struct span ones[] = {one.blob.credential,
+                                one.blob.credential_secret,
+                                one.blob.duplicate,
+                                one.blob.duplicate_secret,
+                                one.blob.trailer,
                                 span_slice(one.blob.public_area, 16, 32),
-                                SPAN_ARRAY(one.credential_seed), SPAN_ARRAY(one.duplicate_seed)};
-    const struct span twos[] = {two.blob.credential, two.blob.credential_secret, two.blob.duplicate,
-                                two.blob.duplicate_secret, two.blob.trailer,
+                                SPAN_ARRAY(one.credential_seed),
+                                SPAN_ARRAY(one.duplicate_seed)};
+    const struct span twos[] = {two.blob.credential,
+                                two.blob.credential_secret,
+                                two.blob.duplicate,
+                                two.blob.duplicate_secret,
+                                two.blob.trailer,
                                 span_slice(two.blob.public_area, 16, 32),
-                                SPAN_ARRAY(two.credential_seed), SPAN_ARRAY(two.duplicate_seed)};
+                                SPAN_ARRAY(two.credential_seed),
+                                SPAN_ARRAY(two.duplicate_seed)};
     for (size_t i = 0; i < sizeof ones / sizeof *ones; i++)
         for (size_t j = 0; j < sizeof twos / sizeof *twos; j++)
             assert_false(share_a_run(ones[i], twos[j], 8));
@@ -320,7 +335,8 @@ static void sizes(void **state)
     each_pair(fits);
 }
 
-/* A point off the curve would draw the ephemeral key out of us: refused here too, whoever read it. */
+/* A point off the curve would draw the ephemeral key out of us: refused here too, whoever read it.
+ */
 static void off_the_curve(void **state)
 {
     (void)state;
@@ -430,7 +446,8 @@ static void fork_and_compare(bool wrap_first)
 {
     struct attest *a = open_attest();
     const size_t size = 3 * sizeof(struct drawn);
-    struct drawn *drawn = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    struct drawn *drawn =
+        mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     assert_true(drawn != MAP_FAILED);
     for (int child = 0; child < 2; child++) {
         pid_t pid = fork();
@@ -483,7 +500,8 @@ static void *wipe_wrap(void *argument)
 #define STACK_LEN (16 << 20) /* thread-local storage, point caches and all, lies there too */
 static uint8_t *wipe_on_own_stack(struct wipe_run *run)
 {
-    uint8_t *stack = mmap(NULL, STACK_LEN, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    uint8_t *stack =
+        mmap(NULL, STACK_LEN, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     pthread_attr_t attributes;
     pthread_t thread;
     void *result = NULL;
@@ -539,14 +557,14 @@ static void leaves_nothing(struct attest *a, const struct party *ek, const struc
     assert_ok(tpmblob_read(span_of(run.blob, run.blob_len), &blob));
     seed_open(ek, blob.credential_secret, credential_seed);
     seed_open(srk, blob.duplicate_secret, duplicate_seed);
-    assert_ok(sas_sign(SPAN_ARRAY(duplicate_seed), SPAN_LITERAL("\0\0\0\1INTEGRITY\0\0\0\1\0"), mac_key));
-    const struct secrets secrets = {
-        .of = {{"the key", SPAN_ARRAY(key)},
-               {"the inner key", SPAN_ARRAY(draw.inner_key)},
-               {"the seed value", SPAN_ARRAY(draw.seed_value)},
-               {"the credential's seed", SPAN_ARRAY(credential_seed)},
-               {"the duplicate's seed", SPAN_ARRAY(duplicate_seed)},
-               {"the duplicate's HMAC key", SPAN_ARRAY(mac_key)}}};
+    assert_ok(
+        sas_sign(SPAN_ARRAY(duplicate_seed), SPAN_LITERAL("\0\0\0\1INTEGRITY\0\0\0\1\0"), mac_key));
+    const struct secrets secrets = {.of = {{"the key", SPAN_ARRAY(key)},
+                                           {"the inner key", SPAN_ARRAY(draw.inner_key)},
+                                           {"the seed value", SPAN_ARRAY(draw.seed_value)},
+                                           {"the credential's seed", SPAN_ARRAY(credential_seed)},
+                                           {"the duplicate's seed", SPAN_ARRAY(duplicate_seed)},
+                                           {"the duplicate's HMAC key", SPAN_ARRAY(mac_key)}}};
     assert_clean("the stack", span_of(stack, STACK_LEN), &secrets);
     assert_clean("struct attest", span_of(a, malloc_usable_size(a)), &secrets);
     munmap(stack, STACK_LEN);

@@ -61,8 +61,19 @@ static void stable(void **state)
 }
 
 /* One change each; what a key is not bound to leaves it as it is. */
-enum change { SAME, SCOPE, SCOPE_AND_ID_SHIFTED, ID, EK, SRK, GENERATION, GENERATION_HIGH, WINDOW,
-              WINDOW_BEFORE, CHANGES };
+enum change {
+    SAME,
+    SCOPE,
+    SCOPE_AND_ID_SHIFTED,
+    ID,
+    EK,
+    SRK,
+    GENERATION,
+    GENERATION_HIGH,
+    WINDOW,
+    WINDOW_BEFORE,
+    CHANGES
+};
 
 static void binding_change(struct binding *m, enum change change)
 {
@@ -125,12 +136,18 @@ static void assert_bound(derive *key_of, enum attest_root which, const bool boun
 static void bound_to_every_input(void **state)
 {
     (void)state;
-    static const bool nonce[CHANGES] = {[SCOPE] = true, [SCOPE_AND_ID_SHIFTED] = true, [ID] = true,
-                                        [EK] = true, [SRK] = true, [GENERATION] = true,
-                                        [GENERATION_HIGH] = true, [WINDOW] = true,
+    static const bool nonce[CHANGES] = {[SCOPE] = true,
+                                        [SCOPE_AND_ID_SHIFTED] = true,
+                                        [ID] = true,
+                                        [EK] = true,
+                                        [SRK] = true,
+                                        [GENERATION] = true,
+                                        [GENERATION_HIGH] = true,
+                                        [WINDOW] = true,
                                         [WINDOW_BEFORE] = true};
-    static const bool hub[CHANGES] = {[SCOPE] = true, [SCOPE_AND_ID_SHIFTED] = true, [ID] = true,
-                                      [EK] = true, [GENERATION] = true, [GENERATION_HIGH] = true};
+    static const bool hub[CHANGES] = {
+        [SCOPE] = true, [SCOPE_AND_ID_SHIFTED] = true, [ID] = true,
+        [EK] = true,    [GENERATION] = true,           [GENERATION_HIGH] = true};
     assert_bound(attest_nonce_key, ATTEST_ROOT_NONCE, nonce);
     assert_bound(attest_hub_key, ATTEST_ROOT_HUB, hub);
 }

@@ -41,7 +41,8 @@ static void verdicts(void **state)
 static void small_factors(void **state)
 {
     (void)state;
-    static const uint32_t primes[] = {2, 3, 5, 7, 11, 13, 17, 127, 251, 257, 991, 997, 1009, 1499, 1999};
+    static const uint32_t primes[] = {2,   3,   5,   7,   11,   13,   17,  127,
+                                      251, 257, 991, 997, 1009, 1499, 1999};
     for (size_t i = 0; i < sizeof primes / sizeof *primes; i++) {
         struct tpm_public pub = {.kind = TPM_KEY_RSA_2048, .key_len = TPM_RSA_LEN};
         enum attest_weakness got = ATTEST_KEY_GOOD;
@@ -66,7 +67,8 @@ static void ecc_has_nothing_to_judge(void **state)
     uint8_t point[64];
     struct tpm_public pub;
     enum attest_weakness got;
-    assert_ok(tpm_public_from_key(TPM_ROLE_EK, TPM_KEY_ECC_P256, UNHEX(VECTOR_ECC_EK_XY, point), &pub));
+    assert_ok(
+        tpm_public_from_key(TPM_ROLE_EK, TPM_KEY_ECC_P256, UNHEX(VECTOR_ECC_EK_XY, point), &pub));
     POISON(got);
     assert_ok(attest_key_judge(&pub, &got));
     assert_int_equal(got, ATTEST_KEY_GOOD);
