@@ -41,6 +41,15 @@ static enum err create_sync_directory(const char *path, struct store_reason *ret
     return ERR_OK;
 }
 
+enum err create_sync_directories(const char *data_dir, struct store_reason *ret_reason)
+{
+    char path[DB_PATH_CAP];
+
+    (void)snprintf(path, sizeof path, "%s/db", data_dir);
+    TRY(create_sync_directory(path, ret_reason));
+    return create_sync_directory(data_dir, ret_reason);
+}
+
 static bool create_is_dot(const char *name)
 {
     return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;

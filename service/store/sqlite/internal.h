@@ -49,6 +49,8 @@ MUST_USE enum err store_thread_start(const char *name, void *(*run)(void *), voi
 
 /* ---- creating ---- */
 MUST_USE enum err create_databases(const char *data_dir, struct store_reason *ret_reason);
+/* The names in DIR and DIR/db last. */
+MUST_USE enum err create_sync_directories(const char *data_dir, struct store_reason *ret_reason);
 
 struct store {
     enum store_mode mode;

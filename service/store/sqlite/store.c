@@ -81,9 +81,13 @@ static enum err store_open_parts(struct store *s, const char *data_dir,
         TRY(create_databases(data_dir, ret_reason));
     for (int i = 0; i < DATABASE_COUNT; i++)
         TRY(store_settle_database(&s->place, (enum database)i, s->mode, ret_reason));
-    if (s->mode == STORE_SERVE)
-        return store_open_serving(s, ret_reason);
-    return s->mode == STORE_READ ? ERR_OK : store_open_importing(s, ret_reason);
+    if (s->mode == STORE_READ)
+        return ERR_OK;
+    TRY(s->mode == STORE_SERVE ? store_open_serving(s, ret_reason)
+                               : store_open_importing(s, ret_reason));
+    /* Only now, with the logs there, and every time: creating may have been cut off before its last
+     * sync, and SQLite does not say whether its own has worked. */
+    return create_sync_directories(data_dir, ret_reason);
 }
 
 enum err store_open(const char *data_dir, enum store_mode mode, struct store **ret_store,
