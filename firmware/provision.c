@@ -411,11 +411,11 @@ static uint32_t backoff_ms(struct provision *p)
     return wait_ms > told_ms ? wait_ms : told_ms;
 }
 
+/* A blob that could not be used will not do the second time either. */
 static enum provision_state state_to_retry(const struct provision *p, enum err e)
 {
-    if (err_device_action(e) == ERR_RECHALLENGE)
-        return PROVISION_TPM;
-    return p->state;
+    bool bad_blob = e == ERR_PROTOCOL && (p->state == PROVISION_ACTIVATE || p->state == PROVISION_ADOPT);
+    return bad_blob || err_device_action(e) == ERR_RECHALLENGE ? PROVISION_TPM : p->state;
 }
 
 static void fail(struct provision *p, enum err e)

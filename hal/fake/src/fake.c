@@ -101,8 +101,10 @@ static enum err fake_transact(struct hal_tpm *table, struct span command, uint8_
     t->commands++;
     struct rd code = rd_over(span_slice(command, 6, 4));
     t->last_code = rd_u32(&code);
-    return is_hit(t) ? faulty(t, command, ret_reply, cap, ret_len)
-                     : honest(t, command, ret_reply, cap, ret_len);
+    if (!is_hit(t))
+        return honest(t, command, ret_reply, cap, ret_len);
+    t->hit_code = t->last_code;
+    return faulty(t, command, ret_reply, cap, ret_len);
 }
 
 void fake_tpm_init(struct fake_tpm *t, struct hal_tpm *inner)

@@ -71,6 +71,7 @@ struct fake_tpm {
     struct hal_tpm *inner;  /* NULL: answers every command with TPM_RC_SUCCESS and nothing else */
     unsigned commands;
     uint32_t last_code;     /* the last command's TPM_CC */
+    uint32_t hit_code;      /* that of the last command which met the plan's fault */
 };
 void fake_tpm_init(struct fake_tpm *t, struct hal_tpm *inner);
 
