@@ -46,6 +46,7 @@ static void work_give(struct http_conn *c)
 static void connection_end(struct http_conn *c)
 {
     deadline_clear(c);
+    http_deadline_clear(&c->loop->deadlines, &c->settle);
     http_session_close(&c->session);
     (void)close(c->session.fd); /* leaves epoll too */
     http_peers_remove(c->loop->peers, &c->peer);
@@ -322,6 +323,9 @@ static bool next_request(struct http_conn *c)
     work_give(c);
     c->state = CONN_IDLE;
     deadline_set(c, c->expects_answer ? DEADLINE_CHALLENGE : DEADLINE_IDLE);
+    if (!c->settled)
+        http_deadline_set(&c->loop->deadlines, &c->settle, DEADLINE_SETTLE, c->loop->now_ms);
+    c->settled = true;
     if (http_session_pending(&c->session))
         http_loop_ready(c->loop, c);
     else
@@ -418,7 +422,7 @@ void http_conn_ready(struct http_conn *c)
     run(c);
 }
 
-void http_conn_expire(struct http_conn *c)
+static void expire(struct http_conn *c)
 {
     switch (c->state) {
     case CONN_HEAD:
@@ -438,6 +442,16 @@ void http_conn_expire(struct http_conn *c)
         break;
     }
     conn_close(c);
+}
+
+void http_conn_deadline(struct http_deadline *d)
+{
+    if (d->kind != DEADLINE_SETTLE) {
+        expire((struct http_conn *)d);
+        return;
+    }
+    struct http_conn *c = (struct http_conn *)((char *)d - offsetof(struct http_conn, settle));
+    http_session_settle(&c->session);
 }
 
 void http_conn_resume(struct http_work *w)

@@ -35,12 +35,14 @@ enum http_conn_state {
 
 struct http_conn {
     struct http_deadline deadline; /* first: a pointer to it is one to the connection */
+    struct http_deadline settle;
     struct http_loop *loop;
     struct http_conn *before, *after; /* in loop->conns */
     struct http_conn *ready_next;
     bool ready;
     enum http_conn_state state;
     uint32_t interest;             /* what epoll was told */
+    bool settled;
     bool large_body;
     bool expects_answer;
     bool close_after_reply;
@@ -57,7 +59,7 @@ void http_conn_open(struct http_loop *l, int fd, const struct http_peer *peer);
 /* Each of these may end and free the connection. */
 void http_conn_event(struct http_conn *c, uint32_t events);
 void http_conn_ready(struct http_conn *c);
-void http_conn_expire(struct http_conn *c);
+void http_conn_deadline(struct http_deadline *d);
 void http_conn_resume(struct http_work *w);
 void http_conn_drain(struct http_conn *c); /* ends it now if no request has begun */
 void http_conn_abort(struct http_conn *c); /* ends it now, save for a wake that it waits for */

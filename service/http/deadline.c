@@ -14,7 +14,8 @@ void http_deadline_clear(struct http_deadlines *all, struct http_deadline *d)
         d->after->before = d->before;
     else
         all->list[d->kind].last = d->before;
-    *d = (struct http_deadline){.set = false};
+    d->before = d->after = NULL;
+    d->set = false;
 }
 
 void http_deadline_set(struct http_deadlines *all, struct http_deadline *d,

@@ -15,6 +15,7 @@ enum http_deadline_kind {
     DEADLINE_CHALLENGE, /* between a challenge and its answer */
     DEADLINE_WRITE,
     DEADLINE_LINGER,    /* after a refusal, for the client to read it */
+    DEADLINE_SETTLE,    /* of a first idling that is no mere pause: memory can be given back */
     DEADLINE_KINDS
 };
 
@@ -33,7 +34,7 @@ struct http_deadlines {
 void http_deadline_set(struct http_deadlines *all, struct http_deadline *d,
                        enum http_deadline_kind kind, int64_t now_ms);
 void http_deadline_clear(struct http_deadlines *all, struct http_deadline *d);
-/* One that has passed, cleared; NULL when there is none. */
+/* One that has passed, no longer set; NULL when there is none. */
 struct http_deadline *http_deadline_passed(struct http_deadlines *all, int64_t now_ms);
 /* Milliseconds until the next one, 0 if it has passed, -1 when none is set. */
 int http_deadline_wait_ms(const struct http_deadlines *all, int64_t now_ms);

@@ -51,6 +51,7 @@ enum err http_loop_open(struct http_loop *l, struct http_reason *reason)
     l->deadlines.lasts_ms[DEADLINE_CHALLENGE] = c->challenge_idle_ms;
     l->deadlines.lasts_ms[DEADLINE_WRITE] = c->write_ms;
     l->deadlines.lasts_ms[DEADLINE_LINGER] = 2000;
+    l->deadlines.lasts_ms[DEADLINE_SETTLE] = 200;
     TRY(http_tls_open(c->certificate_file, c->key_file, &l->tls, reason));
     enum err e = descriptors_open(l);
     if (e != ERR_OK)
@@ -332,7 +333,7 @@ static void turn_deadlines(struct http_loop *l)
 {
     struct http_deadline *d;
     while ((d = http_deadline_passed(&l->deadlines, l->now_ms)) != NULL)
-        http_conn_expire((struct http_conn *)d);
+        http_conn_deadline(d);
     if (l->accept_again_ms != 0 && l->accept_again_ms <= l->now_ms)
         accept_set(l, true);
     if (l->draining && l->drain_end_ms <= l->now_ms)

@@ -40,6 +40,8 @@ enum http_io http_session_handshake(struct http_session *s);
 enum http_io http_session_read(struct http_session *s, uint8_t *at, size_t cap, size_t *ret_len);
 /* DONE with all written. After READ or WRITE it must be called again with the same bytes. */
 enum http_io http_session_write(struct http_session *s, struct span bytes);
+/* Gives back memory that a session which idles does not need. */
+void http_session_settle(struct http_session *s);
 /* Says goodbye; does not wait for an answer. */
 void http_session_end(struct http_session *s);
 /* Whether there are bytes that the socket will not announce again. */
