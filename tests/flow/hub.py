@@ -238,12 +238,14 @@ def reload():
     time.sleep(0.3)
 
 
-proof = sas("pump-1", 2)
-absent = mqtt.Client("pump-1", "pump-1", proof, clean=False)
+absent = connect("pump-1", clean=False)
 absent.subscribe("devices/pump-1/messages/devicebound/#")
 absent.drop()
-time.sleep(2.5)
+make("disable", "pump-1")
+before = len(log())
 reload()
+expect("cradle: refused" not in log()[before:], "no absent device to be refused by a reload")
+make("enable", "pump-1")
 bystander.ping()
 backend.publish("devices/pump-1/messages/devicebound/x", "while absent")
 absent = connect("pump-1", clean=False)
