@@ -322,7 +322,8 @@ static void chunk_take(struct span *rest, TPM2B_MAX_BUFFER *ret_chunk)
 {
     struct span chunk = span_slice(*rest, 0, TPM2_MAX_DIGEST_BUFFER);
     *ret_chunk = (TPM2B_MAX_BUFFER){.size = (uint16_t)chunk.len};
-    memcpy(ret_chunk->buffer, chunk.at, chunk.len);
+    if (chunk.len > 0)
+        memcpy(ret_chunk->buffer, chunk.at, chunk.len);
     *rest = span_slice(*rest, chunk.len, rest->len);
 }
 
