@@ -163,13 +163,19 @@ backend.publish("devices/pump-1/messages/events/", "forged")
 expect(arrived() == [], "the back end not to speak as a device")
 case("commands")
 
-spare = 16 - 1
-for i in range(spare):
-    expect(pump.subscribe(f"devices/pump-1/messages/devicebound/{i}") == 1, f"subscription {i}")
-expect(pump.subscribe("devices/pump-1/messages/devicebound/more") == 0x80, "a limit")
-pump.unsubscribe("devices/pump-1/messages/devicebound/0")
 pump.close()
 other.close()
+pump = connect("pump-1", 3, clean=False)
+for i in range(16):
+    expect(pump.subscribe(f"devices/pump-1/messages/devicebound/{i}") == 1, f"subscription {i}")
+expect(pump.subscribe("devices/pump-1/messages/devicebound/more") == 0x80, "a limit")
+expect(pump.wait(10) is not None, "the token to end")
+for i in range(16):
+    backend.publish(f"devices/pump-1/messages/devicebound/{i}", "kept")
+pump = connect("pump-1", clean=False)
+expect(pump.wait(1) is None and len(pump.messages) == 16, "the subscriptions to survive their session's end")
+pump.close()
+connect("pump-1").close()
 case("a device's subscriptions are few")
 
 # ---- wills ----
