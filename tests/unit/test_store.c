@@ -1,11 +1,6 @@
 /* The store as its callers see it: what goes in comes out, once, and only when it may. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
-
 #include "store_rows.h"
+#include "unit.h"
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -47,7 +42,7 @@ static struct store_reader *open_reader(struct store *s)
 {
     struct store_reader *r = NULL;
 
-    assert_int_equal(store_reader_open(s, &r), ERR_OK);
+    assert_err(ERR_OK, store_reader_open(s, &r));
     return r;
 }
 
@@ -109,15 +104,15 @@ static void creates_private_files_once(void **state)
     assert_mode("db/enrollments.db", 0600);
     assert_mode("db/enrollments.db-wal", 0600);
     assert_mode("db/registrations.db", 0600);
-    assert_int_equal(store_open(dir, STORE_CREATE, &s, &reason), ERR_DUPLICATE);
+    assert_err(ERR_DUPLICATE, store_open(dir, STORE_CREATE, &s, &reason));
     assert_non_null(strstr(reason.text, "already"));
 
     s = open_store(STORE_READ);
     struct store_reader *r = open_reader(s);
     uint64_t count = 99;
-    assert_int_equal(store_enrollment_count(r, &count), ERR_OK);
+    assert_err(ERR_OK, store_enrollment_count(r, &count));
     assert_int_equal(count, 3);
-    assert_int_equal(store_registration_count(r, &count), ERR_OK);
+    assert_err(ERR_OK, store_registration_count(r, &count));
     assert_int_equal(count, 0);
     store_reader_close(r);
     store_close(s);
@@ -148,7 +143,7 @@ static void says_when_there_is_nothing(void **state)
     for (size_t i = 0; i < sizeof modes / sizeof modes[0]; i++) {
         struct store *s = NULL;
         struct store_reason reason = {""};
-        assert_int_equal(store_open(dir, modes[i], &s, &reason), ERR_ABSENT);
+        assert_err(ERR_ABSENT, store_open(dir, modes[i], &s, &reason));
         assert_non_null(strstr(reason.text, "enrollments.db"));
         assert_null(s);
     }
@@ -165,8 +160,8 @@ static void refuses_a_name_that_is_too_long(void **state)
     (void)state;
     memset(name, 'x', sizeof name - 1);
     name[sizeof name - 1] = '\0';
-    assert_int_equal(store_open(name, STORE_CREATE, &s, NULL), ERR_STORE);
-    assert_int_equal(store_open(name, STORE_SERVE, &s, NULL), ERR_STORE);
+    assert_err(ERR_STORE, store_open(name, STORE_CREATE, &s, NULL));
+    assert_err(ERR_STORE, store_open(name, STORE_SERVE, &s, NULL));
 }
 
 /* ---- enrollments ---- */
@@ -186,16 +181,16 @@ static void finds_enrollments_by_each_key(void **state)
     struct store *s = open_store(STORE_READ);
     struct store_reader *r = open_reader(s);
     memset(&found, 0xa5, sizeof found);
-    assert_int_equal(store_enrollment_find(r, &row.id, &found), ERR_OK);
+    assert_err(ERR_OK, store_enrollment_find(r, &row.id, &found));
     assert_same_enrollment(&found, &row);
     memset(&found, 0xa5, sizeof found);
-    assert_int_equal(store_enrollment_find_by_key(r, row.ek_hash, &found), ERR_OK);
+    assert_err(ERR_OK, store_enrollment_find_by_key(r, row.ek_hash, &found));
     assert_same_enrollment(&found, &row);
 
     struct store_enrollment stranger = rows_enrollment(8);
     memset(&found, 0xa5, sizeof found);
-    assert_int_equal(store_enrollment_find(r, &stranger.id, &found), ERR_ABSENT);
-    assert_int_equal(store_enrollment_find_by_key(r, stranger.ek_hash, &found), ERR_ABSENT);
+    assert_err(ERR_ABSENT, store_enrollment_find(r, &stranger.id, &found));
+    assert_err(ERR_ABSENT, store_enrollment_find_by_key(r, stranger.ek_hash, &found));
     assert_int_equal(found.ek[0], 0xa5);
     store_reader_close(r);
     store_close(s);
@@ -284,8 +279,8 @@ static void puts_tell_what_stood_in_the_way(void **state)
         struct regid other = rows_id("untouched");
 
         c->change(&row);
-        assert_int_equal(store_batch_begin(s, &batch), ERR_OK);
-        assert_int_equal(store_batch_put(batch, &row, &outcome, &other), ERR_OK);
+        assert_err(ERR_OK, store_batch_begin(s, &batch));
+        assert_err(ERR_OK, store_batch_put(batch, &row, &outcome, &other));
         if (outcome != c->outcome)
             fail_msg("%s: %d instead of %d", c->what, outcome, c->outcome);
         if (outcome != STORE_PUT_NEW)
@@ -300,7 +295,7 @@ static uint64_t count_enrollments(struct store *s)
     struct store_reader *r = open_reader(s);
     uint64_t count = 0;
 
-    assert_int_equal(store_enrollment_count(r, &count), ERR_OK);
+    assert_err(ERR_OK, store_enrollment_count(r, &count));
     store_reader_close(r);
     return count;
 }
@@ -311,7 +306,7 @@ static void put_ok(struct store_batch *batch, unsigned n, enum store_put expecte
     enum store_put outcome;
     struct regid other;
 
-    assert_int_equal(store_batch_put(batch, &row, &outcome, &other), ERR_OK);
+    assert_err(ERR_OK, store_batch_put(batch, &row, &outcome, &other));
     assert_int_equal(outcome, expected);
 }
 
@@ -322,21 +317,21 @@ static void batches_are_all_or_nothing(void **state)
     (void)state;
     rows_create(dir, 0);
     struct store *s = open_store(STORE_IMPORT);
-    assert_int_equal(store_batch_begin(s, &batch), ERR_OK);
+    assert_err(ERR_OK, store_batch_begin(s, &batch));
     put_ok(batch, 1, STORE_PUT_NEW);
     put_ok(batch, 1, STORE_PUT_SAME);
     assert_int_equal(count_enrollments(s), 0);
     store_batch_rollback(batch);
     assert_int_equal(count_enrollments(s), 0);
 
-    assert_int_equal(store_batch_begin(s, &batch), ERR_OK);
+    assert_err(ERR_OK, store_batch_begin(s, &batch));
     for (unsigned n = 0; n < STORE_BATCH_MAX; n++)
         put_ok(batch, n, STORE_PUT_NEW);
-    assert_int_equal(store_batch_commit(batch), ERR_OK);
+    assert_err(ERR_OK, store_batch_commit(batch));
     assert_int_equal(count_enrollments(s), STORE_BATCH_MAX);
 
-    assert_int_equal(store_batch_begin(s, &batch), ERR_OK);
-    assert_int_equal(store_batch_commit(batch), ERR_OK);
+    assert_err(ERR_OK, store_batch_begin(s, &batch));
+    assert_err(ERR_OK, store_batch_commit(batch));
     store_close(s);
 }
 
@@ -349,22 +344,22 @@ static void disabling_is_seen_at_once(void **state)
     rows_create(dir, 3);
     struct store *reading = open_store(STORE_READ), *importing = open_store(STORE_IMPORT);
     struct store_reader *r = open_reader(reading);
-    assert_int_equal(store_reader_version(r, &before), ERR_OK);
-    assert_int_equal(store_reader_version(r, &after), ERR_OK);
+    assert_err(ERR_OK, store_reader_version(r, &before));
+    assert_err(ERR_OK, store_reader_version(r, &after));
     assert_true(before == after);
-    assert_int_equal(store_enrollment_set_enabled(importing, &row.id, false, 1800000000), ERR_OK);
-    assert_int_equal(store_reader_version(r, &after), ERR_OK);
+    assert_err(ERR_OK, store_enrollment_set_enabled(importing, &row.id, false, 1800000000));
+    assert_err(ERR_OK, store_reader_version(r, &after));
     assert_true(before != after);
-    assert_int_equal(store_enrollment_find(r, &row.id, &found), ERR_OK);
+    assert_err(ERR_OK, store_enrollment_find(r, &row.id, &found));
     row.enabled = false;
     row.updated_s = 1800000000;
     assert_same_enrollment(&found, &row);
-    assert_int_equal(store_enrollment_set_enabled(importing, &row.id, true, 1800000001), ERR_OK);
-    assert_int_equal(store_enrollment_find(r, &row.id, &found), ERR_OK);
+    assert_err(ERR_OK, store_enrollment_set_enabled(importing, &row.id, true, 1800000001));
+    assert_err(ERR_OK, store_enrollment_find(r, &row.id, &found));
     assert_true(found.enabled);
 
     struct regid nobody = rows_id("nobody");
-    assert_int_equal(store_enrollment_set_enabled(importing, &nobody, false, 1), ERR_ABSENT);
+    assert_err(ERR_ABSENT, store_enrollment_set_enabled(importing, &nobody, false, 1));
     store_reader_close(r);
     store_close(reading);
     store_close(importing);
@@ -381,20 +376,20 @@ static void assigns_by_compare_and_set(void **state)
     struct store *s = open_store(STORE_SERVE);
     struct store_reader *r = open_reader(s);
     uint64_t before = 0, after = 0;
-    assert_int_equal(store_registration_find(r, &first.id, &found), ERR_ABSENT);
-    assert_int_equal(store_reader_version(r, &before), ERR_OK);
-    assert_int_equal(rows_assign(s, &second), ERR_CONFLICT);
-    assert_int_equal(rows_assign(s, &first), ERR_OK);
-    assert_int_equal(store_reader_version(r, &after), ERR_OK);
+    assert_err(ERR_ABSENT, store_registration_find(r, &first.id, &found));
+    assert_err(ERR_OK, store_reader_version(r, &before));
+    assert_err(ERR_CONFLICT, rows_assign(s, &second));
+    assert_err(ERR_OK, rows_assign(s, &first));
+    assert_err(ERR_OK, store_reader_version(r, &after));
     assert_true(before != after);
     memset(&found, 0xa5, sizeof found);
-    assert_int_equal(store_registration_find(r, &first.id, &found), ERR_OK);
+    assert_err(ERR_OK, store_registration_find(r, &first.id, &found));
     assert_same_registration(&found, &first);
 
-    assert_int_equal(rows_assign(s, &first), ERR_CONFLICT);
-    assert_int_equal(rows_assign(s, &second), ERR_OK);
-    assert_int_equal(rows_assign(s, &second), ERR_CONFLICT);
-    assert_int_equal(store_registration_find(r, &first.id, &found), ERR_OK);
+    assert_err(ERR_CONFLICT, rows_assign(s, &first));
+    assert_err(ERR_OK, rows_assign(s, &second));
+    assert_err(ERR_CONFLICT, rows_assign(s, &second));
+    assert_err(ERR_OK, store_registration_find(r, &first.id, &found));
     second.created_s = first.created_s;
     assert_same_registration(&found, &second);
     store_reader_close(r);
@@ -407,11 +402,11 @@ static void assigns_no_impossible_generation(void **state)
     rows_create(dir, 2);
     struct store *s = open_store(STORE_SERVE);
     struct store_registration row = rows_registration(1, 0);
-    assert_int_equal(rows_assign(s, &row), ERR_CONFLICT);
+    assert_err(ERR_CONFLICT, rows_assign(s, &row));
     row.generation = UINT64_MAX;
-    assert_int_equal(rows_assign(s, &row), ERR_CONFLICT);
+    assert_err(ERR_CONFLICT, rows_assign(s, &row));
     row.generation = (uint64_t)INT64_MAX + 1;
-    assert_int_equal(rows_assign(s, &row), ERR_CONFLICT);
+    assert_err(ERR_CONFLICT, rows_assign(s, &row));
     store_close(s);
 }
 
@@ -421,17 +416,17 @@ static void assigns_only_to_the_enrolled(void **state)
     rows_create(dir, 3);
     struct store *s = open_store(STORE_SERVE), *importing = open_store(STORE_IMPORT);
     struct store_registration stranger = rows_registration(8, 1);
-    assert_int_equal(rows_assign(s, &stranger), ERR_CONFLICT);
+    assert_err(ERR_CONFLICT, rows_assign(s, &stranger));
 
     struct store_registration other_key = rows_registration(1, 1);
     other_key.ek_hash[5] ^= 1;
-    assert_int_equal(rows_assign(s, &other_key), ERR_CONFLICT);
+    assert_err(ERR_CONFLICT, rows_assign(s, &other_key));
 
     struct store_registration disabled = rows_registration(2, 1);
-    assert_int_equal(store_enrollment_set_enabled(importing, &disabled.id, false, 5), ERR_OK);
-    assert_int_equal(rows_assign(s, &disabled), ERR_CONFLICT);
-    assert_int_equal(store_enrollment_set_enabled(importing, &disabled.id, true, 6), ERR_OK);
-    assert_int_equal(rows_assign(s, &disabled), ERR_OK);
+    assert_err(ERR_OK, store_enrollment_set_enabled(importing, &disabled.id, false, 5));
+    assert_err(ERR_CONFLICT, rows_assign(s, &disabled));
+    assert_err(ERR_OK, store_enrollment_set_enabled(importing, &disabled.id, true, 6));
+    assert_err(ERR_OK, rows_assign(s, &disabled));
     store_close(importing);
     store_close(s);
 }
@@ -443,11 +438,11 @@ static void registrations_outlive_the_process(void **state)
     (void)state;
     rows_create(dir, 3);
     struct store *s = open_store(STORE_SERVE);
-    assert_int_equal(rows_assign(s, &row), ERR_OK);
+    assert_err(ERR_OK, rows_assign(s, &row));
     store_close(s);
     s = open_store(STORE_READ);
     struct store_reader *r = open_reader(s);
-    assert_int_equal(store_registration_find(r, &row.id, &found), ERR_OK);
+    assert_err(ERR_OK, store_registration_find(r, &row.id, &found));
     assert_same_registration(&found, &row);
     store_reader_close(r);
     store_close(s);
@@ -464,15 +459,15 @@ static void finds_devices_for_the_hub(void **state)
     rows_enroll(dir, &row);
     struct store *s = open_store(STORE_SERVE);
     struct store_reader *r = open_reader(s);
-    assert_int_equal(store_device_find(r, &row.device_id, &registration, &enrollment), ERR_ABSENT);
+    assert_err(ERR_ABSENT, store_device_find(r, &row.device_id, &registration, &enrollment));
     /* made when the device still had its own id for a name */
-    assert_int_equal(rows_assign(s, &mine), ERR_OK);
-    assert_int_equal(store_device_find(r, &row.device_id, &registration, &enrollment), ERR_ABSENT);
-    assert_int_equal(store_device_find(r, &row.id, &registration, &enrollment), ERR_ABSENT);
+    assert_err(ERR_OK, rows_assign(s, &mine));
+    assert_err(ERR_ABSENT, store_device_find(r, &row.device_id, &registration, &enrollment));
+    assert_err(ERR_ABSENT, store_device_find(r, &row.id, &registration, &enrollment));
     mine.generation = 2;
     mine.device_id = row.device_id;
-    assert_int_equal(rows_assign(s, &mine), ERR_OK);
-    assert_int_equal(store_device_find(r, &row.device_id, &registration, &enrollment), ERR_OK);
+    assert_err(ERR_OK, rows_assign(s, &mine));
+    assert_err(ERR_OK, store_device_find(r, &row.device_id, &registration, &enrollment));
     assert_same_enrollment(&enrollment, &row);
     assert_string_equal(registration.id.text, row.id.text);
     assert_int_equal(registration.generation, 2);
@@ -522,7 +517,7 @@ static void one_wins_each_race(void **state)
     }
     struct store_reader *r = open_reader(race.store);
     struct regid id = rows_enrollment(1).id;
-    assert_int_equal(store_registration_find(r, &id, &found), ERR_OK);
+    assert_err(ERR_OK, store_registration_find(r, &id, &found));
     /* each generation that exists was won by exactly one */
     assert_int_equal(found.generation, atomic_load(&race.won));
     assert_true(found.generation >= 1);
@@ -558,7 +553,7 @@ static void a_group_tells_each_his_own(void **state)
     for (unsigned n = 0; n < 300; n++) {
         struct store_registration row = rows_registration(n % 3 != 0 ? n : n + 1000, 1);
         waiters[n] = (struct crowd_waiter){{crowd_done}, &left, ERR_INTERNAL, 0};
-        assert_int_equal(store_registration_assign(s, &row, &waiters[n].waiter), ERR_OK);
+        assert_err(ERR_OK, store_registration_assign(s, &row, &waiters[n].waiter));
     }
     store_close(s);
     assert_int_equal(atomic_load(&left), 0);
@@ -590,7 +585,7 @@ static void a_full_queue_says_so(void **state)
     rows_create(dir, 3);
     struct store *s = open_store(STORE_SERVE);
     blocker.left = &hold;
-    assert_int_equal(store_registration_assign(s, &row, &blocker.waiter), ERR_OK);
+    assert_err(ERR_OK, store_registration_assign(s, &row, &blocker.waiter));
     for (; n < 3000 && e == ERR_OK; n++) {
         waiters[n] = (struct crowd_waiter){{crowd_done}, &left, ERR_INTERNAL, 0};
         e = store_registration_assign(s, &row, &waiters[n].waiter);
@@ -639,20 +634,20 @@ static void another_process_imports_while_we_serve(void **state)
     pid_t child = fork_importer(&go);
     struct store *s = open_store(STORE_SERVE);
     struct store_reader *r = open_reader(s);
-    assert_int_equal(store_reader_version(r, &before), ERR_OK);
+    assert_err(ERR_OK, store_reader_version(r, &before));
     assert_int_equal(write(go, "g", 1), 1);
     for (unsigned n = 0; n < 100; n++) {
         struct store_registration row = rows_registration(n, 1);
-        assert_int_equal(rows_assign(s, &row), ERR_OK);
+        assert_err(ERR_OK, rows_assign(s, &row));
     }
     assert_int_equal(waitpid(child, &status, 0), child);
     assert_int_equal(status, 0);
     close(go);
-    assert_int_equal(store_reader_version(r, &after), ERR_OK);
+    assert_err(ERR_OK, store_reader_version(r, &after));
     assert_true(before != after);
     assert_int_equal(count_enrollments(s), 140);
     struct store_registration imported = rows_registration(1039, 1);
-    assert_int_equal(rows_assign(s, &imported), ERR_OK);
+    assert_err(ERR_OK, rows_assign(s, &imported));
     store_reader_close(r);
     store_close(s);
 }
