@@ -250,7 +250,8 @@ static enum err open_http(struct service *s)
     if (e == ERR_OK)
         e = http_run(s->http);
     if (e != ERR_OK)
-        complain("%s", reason.text[0] != '\0' ? reason.text : err_text(e));
+        complain("%s, port %u: %s", s->config.listen_address, s->config.listen_port,
+                 reason.text[0] != '\0' ? reason.text : err_text(e));
     return e;
 }
 
@@ -313,12 +314,14 @@ int command_serve(const struct options *o)
     int status = 1;
     harden();
     sigset_t set = block_signals();
-    if (open_service(&s, o) == ERR_OK) {
+    bool open = open_service(&s, o) == ERR_OK;
+    if (open) {
         log_listening(s.config.listen_address, http_port(s.http));
         status = wait_for_end(&s, &set);
     }
     close_service(&s);
-    log_event("info", "ended", "status", status == 0 ? "clean" : "failed");
+    if (open)
+        log_event("info", "ended", "status", status == 0 ? "clean" : "failed");
     /* No secret is left, and leak checkers need to look. */
     (void)prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
     return status;
