@@ -99,6 +99,7 @@ static const struct argp_option option_table[] = {
     {"registration-id", 'r', "ID", 0, "default: derived from the endorsement key", 0},
     {"hub-port", 'p', "N", 0, "default: 8883", 0},
     {"once", '1', NULL, 0, "publish once and end", 0},
+    {"show-ek-certificate", 'C', NULL, 0, "tell whether NV holds a certificate for the EK", 0},
     {"payload", 'j', "JSON", 0, "sent with the registration and published as telemetry", 0},
     {0},
 };
@@ -193,6 +194,9 @@ static error_t option_take(int key, char *arg, struct argp_state *state)
     case '1':
         o->once = true;
         return 0;
+    case 'C':
+        o->config.read_ek_certificate = true;
+        return 0;
     case 'j':
         if (!payload_is_valid(arg))
             argp_error(state, "--payload wants a JSON value of at most %d bytes",
@@ -243,11 +247,24 @@ static const char *kind_text(const struct tpm_public *key, bool created)
     return created ? "RSA-2048, made now" : "RSA-2048";
 }
 
+static void tell_certificate(const struct provision_report *r)
+{
+    if (r->certificate_error == ERR_ABSENT)
+        tell("TPM: no EK certificate in NV");
+    else if (r->certificate_error != ERR_OK)
+        tell("TPM: the EK certificate in NV cannot be read (%s)", err_name(r->certificate_error));
+    else if (r->certificate_nv_index != 0)
+        tell("TPM: EK certificate at NV 0x%08" PRIx32 ", %u bytes, %s", r->certificate_nv_index,
+             r->certificate_len,
+             r->certificate_is_of_ek ? "for this endorsement key" : "for ANOTHER key");
+}
+
 static void tell_keys(const struct provision *p)
 {
     struct provision_report r = provision_report(p);
     tell("TPM: endorsement key at 0x%08x (%s), storage root key at 0x%08x (%s)", HANDLE_EK,
          kind_text(r.ek, r.ek_created), HANDLE_SRK, kind_text(r.srk, r.srk_created));
+    tell_certificate(&r);
     tell("TPM: registration id %s", provision_registration_id(p));
 }
 

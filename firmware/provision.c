@@ -33,6 +33,8 @@ struct provision {
     unsigned polls;
 
     struct tpmdev tpm;
+    struct tpmdev_certificate certificate;
+    enum err certificate_error;
     struct httpc http;
     struct answer answer;
     struct regid id;
@@ -204,6 +206,8 @@ static enum err step_start(struct provision *p, enum provision_state *ret_next)
 static enum err step_tpm(struct provision *p, enum provision_state *ret_next)
 {
     TRY(tpmdev_keys(&p->tpm));
+    if (p->config.read_ek_certificate) /* boots go on without: it proves nothing to the service */
+        p->certificate_error = tpmdev_ek_certificate(&p->tpm, &p->certificate);
     if (p->id.text[0] == '\0')
         TRY(regid_from_ek(span_of(p->tpm.ek.raw, p->tpm.ek.raw_len), &p->id));
     *ret_next = PROVISION_REQUEST;
@@ -539,6 +543,10 @@ struct provision_report provision_report(const struct provision *p)
         .srk = known ? &p->tpm.srk : NULL,
         .ek_created = p->tpm.created_ek,
         .srk_created = p->tpm.created_srk,
+        .certificate_error = p->certificate_error,
+        .certificate_nv_index = p->certificate.nv_index,
+        .certificate_len = p->certificate.len,
+        .certificate_is_of_ek = p->certificate.is_of_ek,
         .tpm_code = p->tpm.last_rc,
         .service_code = is_refusal ? p->answer.code : 0,
         .service_message = is_refusal ? p->answer.message : "",

@@ -357,3 +357,83 @@ enum err tpmdev_sign(struct tpmdev *d, struct span message, uint8_t ret_signatur
                                            TPM2_ALG_NULL, &digest, NULL)));
     return signature_from(&digest, ret_signature);
 }
+
+/* ---- the EK certificate ---- */
+#define NV_CERTIFICATE_RSA 0x01C00002u /* TCG EK Credential Profile 2.5, 2.2.1.4 */
+#define NV_CERTIFICATE_ECC 0x01C0000Au
+#define NV_CHUNK 512                   /* what every TPM gives at once */
+#define CERTIFICATE_CAP 3072
+
+static enum err nv_size(struct tpmdev *d, TPM2_HANDLE index, uint16_t *ret_len)
+{
+    TPM2B_NV_PUBLIC area = {0};
+    TPM2B_NAME name = {0};
+    TRY(outcome_of_lookup(d, Tss2_Sys_NV_ReadPublic(sys_of(d), index, NULL, &area, &name, NULL)));
+    *ret_len = area.nvPublic.dataSize;
+    return ERR_OK;
+}
+
+static enum err nv_read(struct tpmdev *d, TPM2_HANDLE index, uint16_t len, struct buf *out)
+{
+    for (uint16_t at = 0; at < len; at += NV_CHUNK) {
+        uint16_t want = len - at < NV_CHUNK ? (uint16_t)(len - at) : NV_CHUNK;
+        TPM2B_MAX_NV_BUFFER chunk = {0};
+        TRY(outcome(d, Tss2_Sys_NV_Read(sys_of(d), index, index, &empty_password, want, at, &chunk,
+                                        NULL)));
+        if (chunk.size != want)
+            return ERR_TPM;
+        buf_put(out, span_of(chunk.buffer, want));
+    }
+    return buf_end(out);
+}
+
+/* A SEQUENCE with a length of two bytes, as every certificate of such a key has; after it padding. */
+static enum err certificate_cut(struct span nv, struct span *ret_certificate)
+{
+    struct rd r = rd_over(nv);
+    uint16_t tag = rd_u16(&r);
+    struct span inside = rd_sized_u16(&r);
+    if (tag != 0x3082 || inside.len == 0)
+        return ERR_PROTOCOL;
+    *ret_certificate = span_slice(nv, 0, 4 + inside.len);
+    return ERR_OK;
+}
+
+/* The key as the certificate's BIT STRING has it: an RSAPublicKey, or an uncompressed point. */
+static bool certificate_holds(struct span certificate, const struct tpm_public *ek)
+{
+    static const uint8_t modulus_head[] = {0x30, 0x82, 0x01, 0x0A, 0x02, 0x82, 0x01, 0x01, 0x00};
+    static const uint8_t exponent[] = {0x02, 0x03, 0x01, 0x00, 0x01};
+    static const uint8_t point_head[] = {0x03, 0x42, 0x00, 0x04};
+    bool rsa = ek->kind == TPM_KEY_RSA_2048;
+    uint8_t want[sizeof modulus_head + TPM_RSA_LEN + sizeof exponent];
+    struct buf out = BUF_OVER(want);
+    buf_put(&out, rsa ? span_of(modulus_head, sizeof modulus_head)
+                      : span_of(point_head, sizeof point_head));
+    buf_put(&out, span_of(ek->key, ek->key_len));
+    if (rsa)
+        buf_put(&out, span_of(exponent, sizeof exponent));
+    return !out.full && memmem(certificate.at, certificate.len, want, out.len) != NULL;
+}
+
+enum err tpmdev_ek_certificate(struct tpmdev *d, struct tpmdev_certificate *ret_certificate)
+{
+    ERR_ASSERT(d->keys_known);
+    TPM2_HANDLE index =
+        d->ek.kind == TPM_KEY_RSA_2048 ? NV_CERTIFICATE_RSA : NV_CERTIFICATE_ECC;
+    uint8_t bytes[CERTIFICATE_CAP];
+    struct buf nv = BUF_OVER(bytes);
+    struct span certificate;
+    uint16_t len = 0;
+    TRY(nv_size(d, index, &len));
+    if (len > sizeof bytes)
+        return ERR_PROTOCOL;
+    TRY(nv_read(d, index, len, &nv));
+    TRY(certificate_cut(buf_span(&nv), &certificate));
+    *ret_certificate = (struct tpmdev_certificate){
+        .nv_index = index,
+        .len = (uint16_t)certificate.len,
+        .is_of_ek = certificate_holds(certificate, &d->ek),
+    };
+    return ERR_OK;
+}

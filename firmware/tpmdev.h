@@ -4,6 +4,7 @@
  *   tpmdev_keys      -                            EK at 0x81010001, SRK at 0x81000001
  *   tpmdev_activate  tpmdev_keys before           the key that the blob brought, at 0x81000100
  *   tpmdev_sign      a key at 0x81000100          nothing
+ *   tpmdev_ek_certificate  tpmdev_keys before     nothing
  *
  * Whatever happens, no session and no transient object stays behind, unless the TPM itself can no
  * longer be reached. No heap: TSS SYS works in the struct. Owner and endorsement hierarchy must
@@ -50,6 +51,16 @@ MUST_USE enum err tpmdev_activate(struct tpmdev *d, struct span blob);
 /* HMAC-SHA-256 with the key at 0x81000100. ERR_ABSENT: there is none; ERR_TPM,
  * ERR_TPM_TRANSPORT. */
 MUST_USE enum err tpmdev_sign(struct tpmdev *d, struct span message, uint8_t ret_signature[32]);
+
+/* What the TPM's vendor left in NV about its EK. */
+struct tpmdev_certificate {
+    uint32_t nv_index;
+    uint16_t len;      /* the certificate's own, without the padding that some vendors leave */
+    bool is_of_ek;     /* it holds the EK's public key. For people: nobody checked its signature */
+};
+/* ERR_ABSENT: none for a key of the EK's kind; ERR_PROTOCOL: what lies there is no certificate;
+ * ERR_TPM, ERR_TPM_TRANSPORT. */
+MUST_USE enum err tpmdev_ek_certificate(struct tpmdev *d, struct tpmdev_certificate *ret_certificate);
 
 void tpmdev_end(struct tpmdev *d); /* wipes; nothing is open between two calls */
 

@@ -55,6 +55,7 @@ struct provision_config {
     const char *payload;         /* a JSON value, at most 2,048 bytes: sent with the registration and
                                   * published as telemetry; NULL: none, and {} */
     uint32_t step_timeout_ms;    /* 0: 15,000 */
+    bool read_ek_certificate;    /* for the report; costs a few commands whenever keys are read */
     uint32_t attempts_max;       /* failed attempts before FAILED; 0: no limit */
 };
 
@@ -99,6 +100,11 @@ const char *provision_device_id(const struct provision *p);       /* "" before *
 struct provision_report {
     const struct tpm_public *ek, *srk; /* NULL before the TPM was read */
     bool ek_created, srk_created;
+    enum err certificate_error;        /* of reading the EK certificate, where that was asked for:
+                                        * ERR_ABSENT, ERR_PROTOCOL, ERR_TPM, ERR_TPM_TRANSPORT */
+    uint32_t certificate_nv_index;     /* 0: not asked for, or not read */
+    uint16_t certificate_len;
+    bool certificate_is_of_ek;
     uint32_t tpm_code;                 /* the TPM's last response code that was an error */
     int32_t service_code;              /* the six digits of the last refusal */
     const char *service_message;

@@ -109,6 +109,15 @@ static bool is_weak(const DecodedCert *cert)
     }
 }
 
+/* Where wolfSSL was made to overlook a date it has not always looked at the rest. */
+static bool is_for_servers(const DecodedCert *leaf)
+{
+    bool signs = !leaf->extKeyUsageSet || (leaf->extKeyUsage & KEYUSE_DIGITAL_SIG);
+    bool serves = !leaf->extExtKeyUsageSet ||
+                  (leaf->extExtKeyUsage & (EXTKEYUSE_ANY | EXTKEYUSE_SERVER_AUTH));
+    return signs && serves;
+}
+
 static bool issued(const DecodedCert *issuer, const DecodedCert *cert)
 {
     if (memcmp(issuer->subjectHash, cert->issuerHash, KEYID_SIZE) != 0)
@@ -157,7 +166,7 @@ static enum err walk_one(WOLFSSL_STACK *trusted, struct span der, bool is_leaf,
     struct span issuer = find_issuer(trusted, &cert);
     if (issuer.len == 0)
         return is_leaf ? ERR_TLS_TRUST : ERR_OK;
-    if (is_weak(&cert))
+    if (is_weak(&cert) || (!is_leaf && !cert.isCA))
         return ERR_TLS_TRUST;
     *ret_issuer = issuer;
     return ERR_OK;
@@ -193,6 +202,8 @@ enum err chain_check(WOLFSSL *ssl, WOLFSSL_CERT_MANAGER *manager, const char *ho
         DECODED cert;
         TRY(decode(leaf, &cert));
         TRY(check_name(&cert, host));
+        if (!is_for_servers(&cert))
+            return ERR_TLS_TRUST;
     }
     return chain_validity(manager, leaf, ret_peer);
 }

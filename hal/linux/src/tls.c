@@ -82,12 +82,23 @@ enum err tls_context_open(const char *ca_file, WOLFSSL_CTX **ret_ctx)
 struct deferral {
     WOLFSSL_CERT_MANAGER *manager;
     bool dates_later;
+    bool date_wrong; /* a certificate was refused for its date alone */
 };
+
+/* As wolfSSL's own codes, or as the OpenSSL ones it is configured to translate them to. */
+static bool is_date_error(int code)
+{
+    return code == ASN_BEFORE_DATE_E || code == ASN_AFTER_DATE_E ||
+           code == X509_V_ERR_ERROR_IN_CERT_NOT_BEFORE_FIELD ||
+           code == X509_V_ERR_ERROR_IN_CERT_NOT_AFTER_FIELD ||
+           code == X509_V_ERR_CERT_NOT_YET_VALID || code == X509_V_ERR_CERT_HAS_EXPIRED;
+}
 
 /* wolfSSL reports a date before it looks at a certificate's other faults, and a date that is
  * overridden hides them. So the certificate is verified once more, at a time at which its date
- * cannot be the fault: what remains is. */
-static bool only_the_date_is_wrong(WOLFSSL_CERT_MANAGER *manager, const WOLFSSL_BUFFER_INFO *der)
+ * cannot be the fault: what remains is. (Its uses and its key's size are left to chain_check.) An
+ * intermediate CA that was overridden wolfSSL does not use: it has to be given to it. */
+static bool verify_undated(WOLFSSL_CERT_MANAGER *manager, const WOLFSSL_BUFFER_INFO *der, bool keep)
 {
     WOLFSSL_X509 *x509 = wolfSSL_X509_d2i(NULL, der->buffer, (int)der->length);
     const byte *start = x509 ? wolfSSL_X509_notBefore(x509) : NULL;
@@ -98,22 +109,27 @@ static bool only_the_date_is_wrong(WOLFSSL_CERT_MANAGER *manager, const WOLFSSL_
         check_time_s = timegm(&calendar);
         good = wolfSSL_CertManagerVerifyBuffer(manager, der->buffer, der->length,
                                                WOLFSSL_FILETYPE_ASN1) == WOLFSSL_SUCCESS;
+        if (good && keep)
+            good = wolfSSL_CertManagerLoadCABuffer(manager, der->buffer, der->length,
+                                                   WOLFSSL_FILETYPE_ASN1) == WOLFSSL_SUCCESS;
         check_time_s = before;
     }
     wolfSSL_X509_free(x509);
     return good;
 }
 
-/* wolfSSL's verify callback: not 0 accepts. */
+/* wolfSSL's verify callback: not 0 accepts. The leaf stands at depth 0. */
 static int refuse_or_defer(int good, WOLFSSL_X509_STORE_CTX *store)
 {
-    const struct deferral *d = store->userCtx;
+    struct deferral *d = store->userCtx;
     if (good)
         return 1;
     int at = store->error_depth;
-    if (!d || !d->dates_later || at < 0 || at >= store->totalCerts)
+    if (!d || !is_date_error(store->error) || at < 0 || at >= store->totalCerts ||
+        !verify_undated(d->manager, &store->certs[at], d->dates_later && at > 0))
         return 0;
-    return only_the_date_is_wrong(d->manager, &store->certs[at]);
+    d->date_wrong = true;
+    return d->dates_later;
 }
 
 static enum err err_from_tls(int code)
@@ -224,8 +240,11 @@ enum err tls_handshake(WOLFSSL_CTX *ctx, int fd, const char *host, int64_t now_s
     wolfSSL_SetCertCbCtx(ssl, &d);
     if (!prepare(ssl, fd, host))
         return ERR_TLS;
-    TRY(shake(ssl, fd, deadline_ms));
+    enum err e = shake(ssl, fd, deadline_ms);
     wolfSSL_SetCertCbCtx(ssl, NULL);
+    if (e == ERR_TLS_TRUST && d.date_wrong) /* wolfSSL tells what followed from the date */
+        return ERR_TLS_DATE;
+    TRY(e);
     TRY(verified(ssl, d.manager, host, now_s, ret_peer));
     *ret_ssl = ssl;
     ssl = NULL;
