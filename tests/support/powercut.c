@@ -72,7 +72,7 @@ static void cut_prepare(void)
         return;
     cut.log_fd = (int)syscall(SYS_openat, AT_FDCWD, log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC,
                               0600);
-    cut.ack_fd = ack != NULL ? atoi(ack) : -1;
+    cut.ack_fd = ack != NULL ? (int)strtol(ack, NULL, 10) : -1;
     cut_read_failure(getenv("POWERCUT_FAIL"));
 }
 
