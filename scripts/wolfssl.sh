@@ -1,0 +1,67 @@
+# wolfSSL, built once from Debian's pinned source for this machine or for arm64. Sourced.
+#
+#   wolfssl_provide                 build/deps/wolfssl
+#   wolfssl_provide arm64           build/deps/wolfssl-arm64, with Debian's cross compiler
+#
+# Debian's binary has no assembly and is three times slower in the handshake, so the same source
+# is built with it. Both archives are pinned: a Debian security update changes the second
+# checksum, stops the build here, and wants its changelog read.
+wolfssl_version=5.5.4-2+deb12u3
+wolfssl_orig_sha256=b7ee150e49def77c765bc02aac92ddeb0bebefd4cb12aa263d8f95e405221fb8
+wolfssl_debian_sha256=79565eb855d557eb062cb88b033b6fe96e2a6e598236021b81b9840bef5ab6f4
+
+wolfssl_flags() {   # MACHINE: sets wolfssl_configure
+  wolfssl_configure=(
+    --enable-distro --enable-pkcs11
+    --disable-examples --disable-dependency-tracking --enable-static --disable-shared --with-pic
+    'CFLAGS=-O2 -g -fstack-protector-strong'   # its own default is not to optimise at all
+  )
+  case $1 in
+    x86_64) wolfssl_configure+=(--enable-intelasm --enable-sp=yes,asm --enable-sp-asm) ;;
+    # Only what every ARMv8 has: the assembly of the curves and of RSA, no crypto extension.
+    arm64) wolfssl_configure+=(--host=aarch64-linux-gnu --enable-sp=yes,asm --enable-sp-asm) ;;
+  esac
+}
+
+wolfssl_fetch() {   # into DIR/src, from the Debian archives this machine is configured for
+  local dir=$1
+  private_apt_open "$dir/apt" "$(dpkg --print-architecture)" deb-src
+  (cd "$dir" && private_apt get --download-only source "wolfssl=$wolfssl_version")
+  (cd "$dir" && printf '%s  %s\n' \
+     "$wolfssl_orig_sha256" "wolfssl_${wolfssl_version%-*}.orig.tar.gz" \
+     "$wolfssl_debian_sha256" "wolfssl_$wolfssl_version.debian.tar.xz" | sha256sum --check --quiet) || {
+    echo "setup: the wolfSSL source is not the one pinned in scripts/wolfssl.sh" >&2; return 1; }
+  (cd "$dir" && dpkg-source --no-check -x ./*.dsc src >/dev/null)
+}
+
+wolfssl_build() {   # MACHINE PREFIX
+  local machine=$1 prefix=$2 work run=()
+  work=$(mktemp -d)
+  trap 'rm -rf "$work"; trap - RETURN' RETURN
+  echo "setup: building wolfSSL $wolfssl_version for $machine (about two minutes, once)"
+  wolfssl_fetch "$work"
+  [ "$machine" != arm64 ] || run=(qemu-aarch64 -L /usr/aarch64-linux-gnu)
+  (
+    cd "$work/src"
+    autoreconf -fi
+    # First with the library's own self-test, which gates the assembly; then as installed.
+    ./configure --prefix="$prefix.new" "${wolfssl_configure[@]}" --enable-crypttests
+    make -j"$(nproc)"
+    make wolfcrypt/test/testwolfcrypt && "${run[@]}" ./wolfcrypt/test/testwolfcrypt
+    make install
+    # A --enable-distro build leaves this one out, and without it every struct has another size.
+    install -m 644 wolfssl/options.h "$prefix.new/include/wolfssl/options.h"
+  ) >"$work/log" 2>&1 || { tail -n 40 "$work/log" >&2; echo "setup: wolfSSL did not build" >&2; return 1; }
+  rm -rf "$prefix" && mv "$prefix.new" "$prefix"
+}
+
+wolfssl_provide() {
+  local machine=${1:-$(uname -m)} key prefix
+  wolfssl_flags "$machine"
+  key=$(printf '%s\n' "$wolfssl_orig_sha256" "$wolfssl_debian_sha256" "$machine" "${wolfssl_configure[@]}" |
+    sha256sum | cut -c1-16)
+  prefix=$cache/wolfssl-$key
+  [ -f "$prefix/lib/libwolfssl.a" ] && [ -f "$prefix/include/wolfssl/options.h" ] ||
+    wolfssl_build "$machine" "$prefix"
+  ln -sfn "$prefix" "build/deps/wolfssl${1:+-$1}"
+}

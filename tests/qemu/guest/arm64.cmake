@@ -1,0 +1,20 @@
+# Debian's cross compiler, and the arm64 libraries that scripts/setup --qemu unpacked.
+set(CMAKE_SYSTEM_NAME Linux)
+set(CMAKE_SYSTEM_PROCESSOR aarch64)
+set(CMAKE_C_COMPILER aarch64-linux-gnu-gcc)
+set(CMAKE_C_COMPILER_TARGET aarch64-linux-gnu)
+set(CMAKE_LIBRARY_ARCHITECTURE aarch64-linux-gnu)
+set(CRADLE_DEPS_SUFFIX -arm64)
+
+cmake_path(GET CMAKE_CURRENT_LIST_DIR PARENT_PATH tests_qemu)
+cmake_path(GET tests_qemu PARENT_PATH tests)
+cmake_path(GET tests PARENT_PATH root)
+set(unpacked ${root}/build/deps/sysroot-arm64)
+list(APPEND CMAKE_FIND_ROOT_PATH ${unpacked} /usr/aarch64-linux-gnu)
+set(CMAKE_FIND_ROOT_PATH_MODE_PROGRAM NEVER)
+set(CMAKE_FIND_ROOT_PATH_MODE_LIBRARY ONLY)
+set(CMAKE_FIND_ROOT_PATH_MODE_INCLUDE ONLY)
+set(ENV{PKG_CONFIG_SYSROOT_DIR} ${unpacked})
+set(ENV{PKG_CONFIG_LIBDIR} ${unpacked}/usr/lib/aarch64-linux-gnu/pkgconfig)
+set(CMAKE_EXE_LINKER_FLAGS_INIT
+    -Wl,-rpath-link=${unpacked}/usr/lib/aarch64-linux-gnu)
