@@ -41,16 +41,43 @@ static uint32_t residue(const uint8_t modulus[TPM_RSA_LEN], uint32_t divisor)
     return (uint32_t)rest;
 }
 
+/* Every odd prime, and few others. */
+static bool is_candidate(uint32_t d)
+{
+    static const uint32_t primes[] = {3, 5, 7, 11, 13};
+    for (size_t i = 0; i < sizeof primes / sizeof *primes; i++)
+        if (d % primes[i] == 0)
+            return d == primes[i];
+    return d % 2 == 1;
+}
+
+static bool shares_factor(uint32_t rest, uint32_t from, uint32_t to)
+{
+    for (uint32_t d = from; d < to; d++)
+        if (is_candidate(d) && rest % d == 0)
+            return true;
+    return false;
+}
+
+/* Several candidates share one pass over the modulus: its residue by their product tells them all. */
 static bool has_small_factor(const uint8_t modulus[TPM_RSA_LEN])
 {
+    uint32_t product = 1;
+    uint32_t first = 3; /* of the candidates in product */
     if (modulus[TPM_RSA_LEN - 1] % 2 == 0)
         return true;
-    for (uint32_t d = 3; d < SMALL_FACTOR_MAX; d += 2) {
-        bool done_before = (d > 3 && d % 3 == 0) || (d > 5 && d % 5 == 0) || (d > 7 && d % 7 == 0);
-        if (!done_before && residue(modulus, d) == 0)
-            return true;
+    for (uint32_t d = 3; d <= SMALL_FACTOR_MAX; d++) {
+        if (!is_candidate(d))
+            continue;
+        if ((uint64_t)product * d > UINT32_MAX) {
+            if (shares_factor(residue(modulus, product), first, d))
+                return true;
+            product = 1;
+            first = d;
+        }
+        product *= d;
     }
-    return false;
+    return shares_factor(residue(modulus, product), first, SMALL_FACTOR_MAX + 1);
 }
 
 /* ---- ROCA: p = k*M + 65537^a mod M, so n too is a power of 65537 modulo each prime of M ---- */
@@ -165,7 +192,8 @@ static int has_close_primes(const mp_int *n, bool *ret_close)
 
 /* ---- the verdict ---- */
 
-static enum err judge_number(const uint8_t modulus[TPM_RSA_LEN], enum attest_weakness *ret_weakness)
+static enum err judge_number(const uint8_t modulus[TPM_RSA_LEN], bool thorough,
+                             enum attest_weakness *ret_weakness)
 {
     mp_int n;
     bool square = false;
@@ -173,7 +201,7 @@ static enum err judge_number(const uint8_t modulus[TPM_RSA_LEN], enum attest_wea
     int prime = 0;
     if (mp_init(&n) != 0 || mp_read_unsigned_bin(&n, modulus, TPM_RSA_LEN) != 0 ||
         is_square(&n, &square) != 0 || has_close_primes(&n, &close) != 0 ||
-        mp_prime_is_prime(&n, PRIME_ROUNDS, &prime) != 0)
+        (thorough && mp_prime_is_prime(&n, PRIME_ROUNDS, &prime) != 0))
         return ERR_CRYPTO;
     *ret_weakness = square       ? ATTEST_WEAK_SQUARE
                     : prime != 0 ? ATTEST_WEAK_PRIME
@@ -182,7 +210,7 @@ static enum err judge_number(const uint8_t modulus[TPM_RSA_LEN], enum attest_wea
     return ERR_OK;
 }
 
-enum err attest_key_judge(const struct tpm_public *pub, enum attest_weakness *ret_weakness)
+static enum err judge(const struct tpm_public *pub, bool thorough, enum attest_weakness *ret_weakness)
 {
     if (pub->kind != TPM_KEY_RSA_2048) {
         *ret_weakness = ATTEST_KEY_GOOD;
@@ -196,5 +224,15 @@ enum err attest_key_judge(const struct tpm_public *pub, enum attest_weakness *re
         *ret_weakness = ATTEST_WEAK_ROCA;
         return ERR_OK;
     }
-    return judge_number(pub->key, ret_weakness);
+    return judge_number(pub->key, thorough, ret_weakness);
+}
+
+enum err attest_key_judge(const struct tpm_public *pub, enum attest_weakness *ret_weakness)
+{
+    return judge(pub, true, ret_weakness);
+}
+
+enum err attest_key_judge_quick(const struct tpm_public *pub, enum attest_weakness *ret_weakness)
+{
+    return judge(pub, false, ret_weakness);
 }

@@ -23,9 +23,9 @@ struct checkers {
     pthread_t threads[CHECKERS_MAX];
 };
 
-static void check_item(struct import_item *item, int64_t now_s)
+static void check_item(struct import_item *item, enum check_care care, int64_t now_s)
 {
-    enum err e = check_row(&item->row, now_s, &item->enrollment, &item->reason);
+    enum err e = check_row(&item->row, care, now_s, &item->enrollment, &item->reason);
     item->outcome = e == ERR_OK ? IMPORT_NEW : IMPORT_REFUSED;
     import_text_safe(e == ERR_OK ? regid_span(&item->enrollment.id)
                                  : item->row.fields[COLUMN_REGISTRATION_ID],
@@ -34,11 +34,12 @@ static void check_item(struct import_item *item, int64_t now_s)
 
 static void work(struct checkers *c)
 {
+    enum check_care care = c->block->rows_before < CHECK_THOROUGH_ROWS ? CHECK_EACH : CHECK_SOME;
     for (;;) {
         size_t i = atomic_fetch_add(&c->next, 1);
         if (i >= c->block->count)
             return;
-        check_item(&c->block->items[i], c->now_s);
+        check_item(&c->block->items[i], care, c->now_s);
     }
 }
 

@@ -58,10 +58,12 @@ const char *import_outcome_name(enum import_outcome o)
     return names[o];
 }
 
-void import_block_clear(struct import_block *b, const char *file, size_t file_index)
+void import_block_clear(struct import_block *b, const char *file, size_t file_index,
+                        uint64_t rows_before)
 {
     b->file = file;
     b->file_index = file_index;
+    b->rows_before = rows_before;
     b->count = 0;
     b->text_len = 0;
 }

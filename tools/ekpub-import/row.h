@@ -58,12 +58,14 @@ struct import_item {
 struct import_block {
     const char *file; /* where the rows are from, for reports */
     size_t file_index;
+    uint64_t rows_before; /* of this run */
     size_t count;
     size_t text_len;
     struct import_item items[IMPORT_BLOCK_ROWS];
     uint8_t text[IMPORT_BLOCK_BYTES];
 };
-void import_block_clear(struct import_block *b, const char *file, size_t file_index);
+void import_block_clear(struct import_block *b, const char *file, size_t file_index,
+                        uint64_t rows_before);
 /* Whether one more row of any length fits. */
 bool import_block_has_room(const struct import_block *b);
 void import_block_add(struct import_block *b, const struct import_row *row);
