@@ -59,7 +59,8 @@ static bool shares_factor(uint32_t rest, uint32_t from, uint32_t to)
     return false;
 }
 
-/* Several candidates share one pass over the modulus: its residue by their product tells them all. */
+/* Several candidates share one pass over the modulus: its residue by their product tells them all.
+ */
 static bool has_small_factor(const uint8_t modulus[TPM_RSA_LEN])
 {
     uint32_t product = 1;
@@ -210,7 +211,8 @@ static enum err judge_number(const uint8_t modulus[TPM_RSA_LEN], bool thorough,
     return ERR_OK;
 }
 
-static enum err judge(const struct tpm_public *pub, bool thorough, enum attest_weakness *ret_weakness)
+static enum err judge(const struct tpm_public *pub, bool thorough,
+                      enum attest_weakness *ret_weakness)
 {
     if (pub->kind != TPM_KEY_RSA_2048) {
         *ret_weakness = ATTEST_KEY_GOOD;

@@ -46,8 +46,7 @@ static void records(void **state)
     static uint8_t scratch[IMPORT_ROW_CAP];
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
         struct csv_record r;
-        enum csv_find find =
-            csv_record_find(span_text(table[i].text), table[i].whole, scratch, &r);
+        enum csv_find find = csv_record_find(span_text(table[i].text), table[i].whole, scratch, &r);
         if (find != table[i].find || r.len != table[i].len || r.count != table[i].count)
             fail_msg("%s: found %d, %zu bytes, %zu fields", table[i].text, find, r.len, r.count);
         for (size_t f = 0; f < r.count && table[i].fields[f] != NULL; f++)
@@ -118,7 +117,9 @@ static void headers(void **state)
     } table[] = {
         {"endorsementKey\n", NULL},
         {"endorsementKey", NULL},
-        {"\xef\xbb\xbf" "endorsementKey\n", NULL},
+        {"\xef\xbb\xbf"
+         "endorsementKey\n",
+         NULL},
         {"\r\n\r\nendorsementKey\r\n", NULL},
         {"pinSrk,deviceId,storageRootKey,endorsementKey,registrationId\n", NULL},
         {"\"endorsementKey\"\n", NULL},
@@ -131,7 +132,9 @@ static void headers(void **state)
         {"", "there is no header row"},
         {"\n\n", "there is no header row"},
         {"\"endorsementKey\n", "the header row is not CSV: a quote is not closed"},
-        {"\xff\xfe" "e\0", "is UTF-16, not UTF-8"},
+        {"\xff\xfe"
+         "e\0",
+         "is UTF-16, not UTF-8"},
     };
     (void)state;
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
@@ -171,11 +174,12 @@ static void lines_are_counted(void **state)
 {
     (void)state;
     struct file f;
-    assert_ok(file_open(&f, SPAN_LITERAL("endorsementKey,registrationId\r\n"
-                                         "k1,one\r\n"
-                                         "\r\n"
-                                         "\"k\n2\",two\n"
-                                         "k3,three"),
+    assert_ok(file_open(&f,
+                        SPAN_LITERAL("endorsementKey,registrationId\r\n"
+                                     "k1,one\r\n"
+                                     "\r\n"
+                                     "\"k\n2\",two\n"
+                                     "k3,three"),
                         FORMAT_CSV));
     expect_row(&f, 2, "one", "k1", "");
     expect_row(&f, 4, "two", "k\n2", "");
@@ -187,12 +191,13 @@ static void a_broken_row_costs_only_itself(void **state)
 {
     (void)state;
     struct file f;
-    assert_ok(file_open(&f, SPAN_LITERAL("endorsementKey,registrationId\n"
-                                         "k1,one,extra\n"
-                                         "k2\n"
-                                         "\"k3\"x,three\n"
-                                         "k4,\"four\n"
-                                         "k5,five\n"),
+    assert_ok(file_open(&f,
+                        SPAN_LITERAL("endorsementKey,registrationId\n"
+                                     "k1,one,extra\n"
+                                     "k2\n"
+                                     "\"k3\"x,three\n"
+                                     "k4,\"four\n"
+                                     "k5,five\n"),
                         FORMAT_CSV));
     expect_row(&f, 2, "", "", "the row has 3 fields, the header has 2");
     expect_row(&f, 3, "", "", "the row has 1 field, the header has 2");
@@ -245,11 +250,12 @@ static void json_lines(void **state)
 {
     (void)state;
     struct file f;
-    assert_ok(file_open(&f, SPAN_LITERAL("\xef\xbb\xbf\n"
-                                         "{\"registrationId\":\"one\",\"endorsementKey\":\"k\\n1\"}\r\n"
-                                         " \t\r\n"
-                                         "not json\n"
-                                         "{\"endorsementKey\":\"k2\"}"),
+    assert_ok(file_open(&f,
+                        SPAN_LITERAL("\xef\xbb\xbf\n"
+                                     "{\"registrationId\":\"one\",\"endorsementKey\":\"k\\n1\"}\r\n"
+                                     " \t\r\n"
+                                     "not json\n"
+                                     "{\"endorsementKey\":\"k2\"}"),
                         FORMAT_AUTO));
     expect_row(&f, 2, "one", "k\n1", "");
     expect_row(&f, 4, "", "", "the line is not a JSON object: '[' or '{' expected near 'not'");

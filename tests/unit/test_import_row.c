@@ -7,8 +7,8 @@
 #include <stdio.h>
 #include <wire/text.h>
 
-#include "unit.h"
 #include "../vectors/protocol.h"
+#include "unit.h"
 
 /* The modulus of a key made for this test; its private part is gone. */
 #define GOOD_MODULUS                                                                               \
@@ -88,12 +88,16 @@ static int make_keys(void **state)
     put_pem(pem_exponent_3, sizeof pem_exponent_3, SPKI_RSA_BEFORE GOOD_MODULUS "0203000003");
     put_pem(pem_ecc, sizeof pem_ecc, SPKI_P256 VECTOR_P256_GX VECTOR_P256_GY);
     put_pem(pem_off_curve, sizeof pem_off_curve, SPKI_P256 VECTOR_P256_GX VECTOR_P256_2GY);
-    put_pem(pem_p384, sizeof pem_p384, "3076301006072a8648ce3d020106052b8104002203620004" VECTOR_P256_GX
-            VECTOR_P256_GX VECTOR_P256_GX);
-    put_pem(pem_1024, sizeof pem_1024, "30819f300d06092a864886f70d010101050003818d0030818902818100"
-            VECTOR_P256_GX VECTOR_P256_GX VECTOR_P256_GX VECTOR_P256_GX SPKI_RSA_AFTER);
-    put_pem(pem_even, sizeof pem_even, SPKI_RSA_BEFORE VECTOR_P256_GX VECTOR_P256_GX VECTOR_P256_GX
-            VECTOR_P256_GX VECTOR_P256_GX VECTOR_P256_GX VECTOR_P256_GX VECTOR_P256_GX SPKI_RSA_AFTER);
+    put_pem(pem_p384, sizeof pem_p384,
+            "3076301006072a8648ce3d020106052b8104002203620004" VECTOR_P256_GX VECTOR_P256_GX
+                VECTOR_P256_GX);
+    put_pem(
+        pem_1024, sizeof pem_1024,
+        "30819f300d06092a864886f70d010101050003818d0030818902818100" VECTOR_P256_GX VECTOR_P256_GX
+            VECTOR_P256_GX VECTOR_P256_GX SPKI_RSA_AFTER);
+    put_pem(pem_even, sizeof pem_even,
+            SPKI_RSA_BEFORE VECTOR_P256_GX VECTOR_P256_GX VECTOR_P256_GX VECTOR_P256_GX
+                VECTOR_P256_GX VECTOR_P256_GX VECTOR_P256_GX VECTOR_P256_GX SPKI_RSA_AFTER);
     put_key(srk_as_ek, sizeof srk_as_ek, TPM_ROLE_SRK, VECTOR_P256_GX VECTOR_P256_GY);
     return 0;
 }
@@ -138,7 +142,8 @@ static void rows(void **state)
         {"one", ek_rsa, "", "", "true", ERR_ENCODING, "pinSrk: there is no storageRootKey"},
         {"one", "nonsense!", "", "", "", ERR_ENCODING, "endorsementKey: neither canonical base64"},
         {"one", ek_roca, "", "", "", ERR_KEY_WEAK, "endorsementKey: the modulus has the structure"},
-        {"one", pem_roca, "", "", "", ERR_KEY_WEAK, "endorsementKey: the modulus has the structure"},
+        {"one", pem_roca, "", "", "", ERR_KEY_WEAK,
+         "endorsementKey: the modulus has the structure"},
         {"one", ek_ecc, srk_roca, "", "", ERR_KEY_WEAK, "storageRootKey: the modulus has the str"},
         {"one", srk_rsa, "", "", "", ERR_OK, ""}, /* an EK without policy: its attributes will do */
         {"one", ek_ecc, "bm9ib2R5", "", "", ERR_KEY_SHAPE, "storageRootKey: "},
@@ -311,8 +316,9 @@ static void collisions_within_a_run(void **state)
         const char *device;
         enum seen_what what;
     } table[] = {
-        {"one", 1, "one", SEEN_SAME},   {"one", 2, "one", SEEN_ID},  {"one", 1, "x", SEEN_ID},
-        {"two", 1, "two", SEEN_KEY},    {"two", 2, "one", SEEN_DEVICE}, {"two", 2, "two", SEEN_NOTHING},
+        {"one", 1, "one", SEEN_SAME},   {"one", 2, "one", SEEN_ID},
+        {"one", 1, "x", SEEN_ID},       {"two", 1, "two", SEEN_KEY},
+        {"two", 2, "one", SEEN_DEVICE}, {"two", 2, "two", SEEN_NOTHING},
     };
     (void)state;
     struct seen *s = NULL;

@@ -19,7 +19,8 @@ static enum err judge(const struct tpm_public *pub, enum check_care care,
     enum attest_weakness weakness = ATTEST_KEY_GOOD;
     TRY(tpm_public_key_hash(pub, hash));
     bool thorough = care == CHECK_EACH || hash[0] % CHECK_SAMPLE == 0;
-    enum err e = thorough ? attest_key_judge(pub, &weakness) : attest_key_judge_quick(pub, &weakness);
+    enum err e =
+        thorough ? attest_key_judge(pub, &weakness) : attest_key_judge_quick(pub, &weakness);
     if (e == ERR_OK && weakness == ATTEST_KEY_GOOD)
         return ERR_OK;
     import_reason_set(ret_reason, "%s", e == ERR_OK ? attest_weakness_text(weakness) : err_text(e));

@@ -6,9 +6,9 @@
 
 #include "row.h"
 
-/* That a modulus is itself prime takes milliseconds to find out, more than all the rest: a long list
- * would take hours. So the first rows of a run are searched for that too, and of the rest one key in
- * CHECK_SAMPLE, chosen by its hash: enough to notice a list of random numbers. */
+/* That a modulus is itself prime takes milliseconds to find out, more than all the rest: a long
+ * list would take hours. So the first rows of a run are searched for that too, and of the rest one
+ * key in CHECK_SAMPLE, chosen by its hash: enough to notice a list of random numbers. */
 #define CHECK_THOROUGH_ROWS 1000
 #define CHECK_SAMPLE 32
 enum check_care { CHECK_EACH, CHECK_SOME };

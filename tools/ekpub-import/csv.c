@@ -85,8 +85,7 @@ static enum step field_plain(struct scan *s, const char **ret_why)
 static enum step field_any(struct scan *s, struct csv_record *record)
 {
     size_t begin = s->out_len;
-    enum step step =
-        peek(s) == '"' ? field_quoted(s, &record->why) : field_plain(s, &record->why);
+    enum step step = peek(s) == '"' ? field_quoted(s, &record->why) : field_plain(s, &record->why);
     if (record->count < CSV_FIELDS_MAX)
         record->fields[record->count] = span_of(s->out + begin, s->out_len - begin);
     record->count++;

@@ -12,13 +12,14 @@
 /* One record out of a window. Pure: no input, no state. */
 enum csv_find { CSV_RECORD, CSV_BROKEN, CSV_TOO_LONG };
 struct csv_record {
-    size_t len;    /* bytes of the window it takes, its line break included */
-    size_t count;  /* fields; those past CSV_FIELDS_MAX are counted, not kept */
+    size_t len;   /* bytes of the window it takes, its line break included */
+    size_t count; /* fields; those past CSV_FIELDS_MAX are counted, not kept */
     struct span fields[CSV_FIELDS_MAX]; /* into scratch */
-    const char *why; /* CSV_BROKEN: static text */
+    const char *why;                    /* CSV_BROKEN: static text */
 };
 /* window: not empty. whole: nothing follows it, so that its end ends the record. scratch: at least
- * IMPORT_ROW_CAP bytes. A record that is not complete after IMPORT_ROW_CAP bytes is CSV_TOO_LONG. */
+ * IMPORT_ROW_CAP bytes. A record that is not complete after IMPORT_ROW_CAP bytes is CSV_TOO_LONG.
+ */
 enum csv_find csv_record_find(struct span window, bool whole, uint8_t *scratch,
                               struct csv_record *ret_record);
 
@@ -27,7 +28,8 @@ struct csv {
     enum import_column columns[COLUMN_COUNT]; /* which field is which */
     uint8_t scratch[IMPORT_ROW_CAP];
 };
-/* Reads the header row. ERR_CONFIG with a reason: an unknown, repeated or missing column. ERR_IO. */
+/* Reads the header row. ERR_CONFIG with a reason: an unknown, repeated or missing column. ERR_IO.
+ */
 MUST_USE enum err csv_begin(struct csv *c, struct source *s, struct import_reason *ret_reason);
 /* ERR_ABSENT at the end. After a broken row, goes on with the line after the one it began on. */
 MUST_USE enum err csv_next(struct csv *c, struct source *s, struct import_row *ret_row);

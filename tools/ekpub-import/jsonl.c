@@ -47,7 +47,8 @@ void jsonl_row_read(struct jsonl *j, struct span line, struct import_row *row)
     struct buf scratch = BUF_OVER(j->scratch);
     const char *name;
     json_t *value;
-    json_object_foreach(root, name, value) {
+    json_object_foreach(root, name, value)
+    {
         if (!take_member(&scratch, name, value, row))
             return;
     }

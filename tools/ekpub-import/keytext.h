@@ -9,8 +9,9 @@
 
 #include "row.h"
 
-/* The key, of the right shape and role. ERR_ENCODING, ERR_KEY_SHAPE, ERR_KEY_ROLE; with a reason. */
-MUST_USE enum err keytext_read(struct span text, enum tpm_key_role role,
-                               struct tpm_public *ret_pub, struct import_reason *ret_reason);
+/* The key, of the right shape and role. ERR_ENCODING, ERR_KEY_SHAPE, ERR_KEY_ROLE; with a reason.
+ */
+MUST_USE enum err keytext_read(struct span text, enum tpm_key_role role, struct tpm_public *ret_pub,
+                               struct import_reason *ret_reason);
 
 #endif

@@ -19,7 +19,8 @@ enum { OPTION_DATA = 256, OPTION_FORMAT, OPTION_DRY_RUN, OPTION_REPORT };
 
 static const struct argp_option options[] = {
     {"data", OPTION_DATA, "DIR", 0, "the service's data directory", 0},
-    {"format", OPTION_FORMAT, "auto|csv|jsonl", 0, "of all files (default: auto, each by itself)", 0},
+    {"format", OPTION_FORMAT, "auto|csv|jsonl", 0, "of all files (default: auto, each by itself)",
+     0},
     {"dry-run", OPTION_DRY_RUN, NULL, 0, "check everything, write nothing", 0},
     {"report", OPTION_REPORT, "FILE", 0, "write the outcome of every row as JSON Lines", 0},
     {0},

@@ -43,11 +43,11 @@ static void draw(struct progress *p, uint64_t bytes, uint64_t rows, int64_t ran_
         (void)fprintf(stderr, "%llu rows, %llu a second", (unsigned long long)rows,
                       (unsigned long long)rate);
     else
-        (void)fprintf(stderr, "[%s] %3llu %%  %llu rows, %llu a second, %llu s left", bar,
-                      (unsigned long long)(done * 100 / whole), (unsigned long long)rows,
-                      (unsigned long long)rate,
-                      (unsigned long long)(done > 0 ? (uint64_t)ran_ms * (whole - done) / done / 1000
-                                                    : 0));
+        (void)fprintf(
+            stderr, "[%s] %3llu %%  %llu rows, %llu a second, %llu s left", bar,
+            (unsigned long long)(done * 100 / whole), (unsigned long long)rows,
+            (unsigned long long)rate,
+            (unsigned long long)(done > 0 ? (uint64_t)ran_ms * (whole - done) / done / 1000 : 0));
     (void)fflush(stderr);
     p->drawn = true;
 }

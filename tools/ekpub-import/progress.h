@@ -8,8 +8,8 @@
 
 struct progress {
     bool terminal;
-    bool drawn;              /* a bar stands on the line */
-    uint64_t total_bytes;    /* 0: not known */
+    bool drawn;           /* a bar stands on the line */
+    uint64_t total_bytes; /* 0: not known */
     int64_t begun_ms, last_ms;
 };
 void progress_begin(struct progress *p, uint64_t total_bytes);

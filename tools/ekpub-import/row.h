@@ -1,6 +1,6 @@
-/* Purpose: one row of a manufacturing list on its way from a reader to a sink, and the block of rows
- * that travels together. Readers know text, the check knows keys, the sink knows the store; this is
- * all they share.
+/* Purpose: one row of a manufacturing list on its way from a reader to a sink, and the block of
+ * rows that travels together. Readers know text, the check knows keys, the sink knows the store;
+ * this is all they share.
  */
 #ifndef IMPORT_ROW_H
 #define IMPORT_ROW_H
@@ -45,7 +45,7 @@ const char *import_outcome_name(enum import_outcome o);
 
 #define IMPORT_ID_CAP 160
 struct import_item {
-    struct import_row row; /* its fields point into the block */
+    struct import_row row;  /* its fields point into the block */
     char id[IMPORT_ID_CAP]; /* registration id for reports: as read, or what the row has for one */
     enum import_outcome outcome;
     struct import_reason reason;

@@ -188,9 +188,10 @@ static void summarise(const struct run *r, enum err e)
         (void)printf("dry run: only the first rows were compared with each other; "
                      "all were compared with the enrollments\n");
     if (r->sampled)
-        (void)printf("of RSA keys past the first %d rows, one in %d was searched for a prime modulus; "
-                     "all other checks were made on each\n",
-                     CHECK_THOROUGH_ROWS, CHECK_SAMPLE);
+        (void)printf(
+            "of RSA keys past the first %d rows, one in %d was searched for a prime modulus; "
+            "all other checks were made on each\n",
+            CHECK_THOROUGH_ROWS, CHECK_SAMPLE);
     (void)fflush(stdout);
 }
 

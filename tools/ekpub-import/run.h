@@ -15,7 +15,8 @@ struct import_args {
 };
 
 /* Prints refusals to standard error and the summary to standard output. Returns the exit status: 0
- * all rows are in, 1 some were refused or the run ended early after some were in, 2 nothing was done.
+ * all rows are in, 1 some were refused or the run ended early after some were in, 2 nothing was
+ * done.
  */
 int import_run(const struct import_args *args);
 /* From a signal handler: end after the block at hand. */

@@ -20,7 +20,8 @@ struct seen;
 MUST_USE enum err seen_open(struct seen **ret_seen); /* ERR_MEMORY */
 void seen_close(struct seen *s);                     /* NULL is fine */
 MUST_USE enum err seen_find(const struct seen *s, const struct store_enrollment *row,
-                            enum seen_what *ret_what, struct seen_place *ret_place); /* ERR_CRYPTO */
+                            enum seen_what *ret_what,
+                            struct seen_place *ret_place); /* ERR_CRYPTO */
 /* Of a row that is in. Where a part of it is known already, the first place stays. ERR_CRYPTO. */
 MUST_USE enum err seen_add(struct seen *s, const struct store_enrollment *row,
                            struct seen_place place);

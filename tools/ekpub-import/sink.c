@@ -149,9 +149,11 @@ static void explain_refusal(const struct sink *s, struct import_item *item,
 /* In a dry run the store has forgotten the blocks before: what it would have said, had it not. */
 static void correct_dry_run(struct answer *answer, enum seen_what what)
 {
-    static const enum store_put as_put[] = {
-        [SEEN_NOTHING] = STORE_PUT_NEW, [SEEN_SAME] = STORE_PUT_SAME, [SEEN_ID] = STORE_PUT_ID_TAKEN,
-        [SEEN_KEY] = STORE_PUT_KEY_TAKEN, [SEEN_DEVICE] = STORE_PUT_DEVICE_TAKEN};
+    static const enum store_put as_put[] = {[SEEN_NOTHING] = STORE_PUT_NEW,
+                                            [SEEN_SAME] = STORE_PUT_SAME,
+                                            [SEEN_ID] = STORE_PUT_ID_TAKEN,
+                                            [SEEN_KEY] = STORE_PUT_KEY_TAKEN,
+                                            [SEEN_DEVICE] = STORE_PUT_DEVICE_TAKEN};
     if (answer->put != STORE_PUT_NEW || what == SEEN_NOTHING)
         return;
     answer->put = as_put[what];

@@ -10,10 +10,10 @@
 
 struct source {
     int fd;
-    bool end;         /* nothing follows the window */
-    uint64_t taken;   /* bytes consumed so far */
-    uint64_t line;    /* of the first byte of the window, from 1 */
-    size_t from, to;  /* the window, in bytes */
+    bool end;        /* nothing follows the window */
+    uint64_t taken;  /* bytes consumed so far */
+    uint64_t line;   /* of the first byte of the window, from 1 */
+    size_t from, to; /* the window, in bytes */
     uint8_t bytes[SOURCE_CAP];
 };
 
