@@ -360,10 +360,9 @@ static bool step_linger(struct http_conn *c)
 
 static void run(struct http_conn *c)
 {
-    static bool (*const steps[])(struct http_conn *c) = {
-        [CONN_HANDSHAKE] = step_handshake, [CONN_IDLE] = step_idle,
-        [CONN_HEAD] = step_head,           [CONN_CONTINUE] = step_continue,
-        [CONN_BODY] = step_body,           [CONN_WRITING] = step_writing,
+    static bool (*const steps[])(struct http_conn * c) = {
+        [CONN_HANDSHAKE] = step_handshake, [CONN_IDLE] = step_idle, [CONN_HEAD] = step_head,
+        [CONN_CONTINUE] = step_continue,   [CONN_BODY] = step_body, [CONN_WRITING] = step_writing,
         [CONN_LINGER] = step_linger,
     };
     while (steps[c->state](c)) {

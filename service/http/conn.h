@@ -41,7 +41,7 @@ struct http_conn {
     struct http_conn *ready_next;
     bool ready;
     enum http_conn_state state;
-    uint32_t interest;             /* what epoll was told */
+    uint32_t interest; /* what epoll was told */
     bool settled;
     bool large_body;
     bool expects_answer;
@@ -49,7 +49,7 @@ struct http_conn {
     bool linger_after_reply;
     struct http_work *work;
     struct http_parser parser;
-    struct span out;               /* being written */
+    struct span out; /* being written */
     struct http_peer peer;
     struct http_session session;
 };

@@ -1,7 +1,7 @@
 /* Purpose: absolute deadlines, thousands of them, for the price of a list operation.
  *
- * All deadlines of one kind last equally long, so a list to whose end new ones are added is always in
- * order: setting, clearing and finding the next are O(1). One set per loop; not shared.
+ * All deadlines of one kind last equally long, so a list to whose end new ones are added is always
+ * in order: setting, clearing and finding the next are O(1). One set per loop; not shared.
  */
 #ifndef HTTP_DEADLINE_H
 #define HTTP_DEADLINE_H
@@ -9,13 +9,13 @@
 #include <wire/bytes.h>
 
 enum http_deadline_kind {
-    DEADLINE_HEADER,    /* handshake and first request's headers, or a later request's headers */
+    DEADLINE_HEADER, /* handshake and first request's headers, or a later request's headers */
     DEADLINE_BODY,
     DEADLINE_IDLE,      /* between requests */
     DEADLINE_CHALLENGE, /* between a challenge and its answer */
     DEADLINE_WRITE,
-    DEADLINE_LINGER,    /* after a refusal, for the client to read it */
-    DEADLINE_SETTLE,    /* of a first idling that is no mere pause: memory can be given back */
+    DEADLINE_LINGER, /* after a refusal, for the client to read it */
+    DEADLINE_SETTLE, /* of a first idling that is no mere pause: memory can be given back */
     DEADLINE_KINDS
 };
 
@@ -27,7 +27,9 @@ struct http_deadline { /* embedded in what has the deadline; all zero: none is s
 };
 
 struct http_deadlines {
-    struct { struct http_deadline *first, *last; } list[DEADLINE_KINDS];
+    struct {
+        struct http_deadline *first, *last;
+    } list[DEADLINE_KINDS];
     uint32_t lasts_ms[DEADLINE_KINDS];
 };
 

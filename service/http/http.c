@@ -24,10 +24,10 @@ struct http {
     struct http_config config; /* without zeros */
     struct http_peers *peers;
     uint16_t port;
-    int loop_count;            /* that are open */
+    int loop_count; /* that are open */
     struct http_loop *loops;
     pthread_t *threads;
-    int thread_count;          /* that run and are not joined, from the first on */
+    int thread_count; /* that run and are not joined, from the first on */
 };
 
 static enum err say(struct http_reason *reason, enum err e, const char *what)

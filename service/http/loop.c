@@ -149,7 +149,7 @@ static void accept_set(struct http_loop *l, bool on)
     l->accept_again_ms = on ? 0 : l->now_ms + ACCEPT_PAUSE_MS;
 }
 
-/* There is no descriptor left for a caller, who would wait for ever: the reserve lets us hang up. */
+/* No descriptor is left for a caller, who would wait for ever: the reserve lets us hang up. */
 static void turn_away(struct http_loop *l)
 {
     fd_close(&l->reserve_fd);
@@ -183,8 +183,7 @@ static bool accept_one(struct http_loop *l)
     }
     struct sockaddr_storage address;
     socklen_t len = sizeof address;
-    int fd = accept4(l->listen_fd, (struct sockaddr *)&address, &len,
-                     SOCK_NONBLOCK | SOCK_CLOEXEC);
+    int fd = accept4(l->listen_fd, (struct sockaddr *)&address, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd >= 0) {
         welcome(l, fd, &address);
         return true;
@@ -341,7 +340,7 @@ static void turn_deadlines(struct http_loop *l)
             http_conn_abort(l->conns);
 }
 
-/* Connections end only in their own event or after all of them, so that none in `events` is stale. */
+/* Connections end in their own event or after all of them, so that none in `events` is stale. */
 static void turn(struct http_loop *l)
 {
     struct epoll_event events[EVENTS_PER_TURN];

@@ -3,7 +3,10 @@
 #include <string.h>
 #include <wire/text.h>
 
-static const struct { int status; const char *text; } reasons[] = {
+static const struct {
+    int status;
+    const char *text;
+} reasons[] = {
     {200, "OK"},
     {201, "Created"},
     {202, "Accepted"},

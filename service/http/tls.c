@@ -93,7 +93,8 @@ static int on_send(WOLFSSL *ssl, char *at, int len, void *arg)
 
 static enum err policy_set(WOLFSSL_CTX *ctx)
 {
-    wolfSSL_CTX_set_verify(ctx, WOLFSSL_VERIFY_NONE, NULL); /* devices prove themselves by their TPM */
+    /* No client certificates: devices prove themselves by their TPM. */
+    wolfSSL_CTX_set_verify(ctx, WOLFSSL_VERIFY_NONE, NULL);
     if (wolfSSL_CTX_SetMinVersion(ctx, WOLFSSL_TLSV1_2) != WOLFSSL_SUCCESS ||
         wolfSSL_CTX_set_cipher_list(ctx, SUITES) != WOLFSSL_SUCCESS ||
         wolfSSL_CTX_set1_curves_list(ctx, GROUPS) != WOLFSSL_SUCCESS ||
@@ -116,8 +117,8 @@ static bool key_is_p256(WOLFSSL_CTX *ctx)
     WOLFSSL *ssl = wolfSSL_new(ctx);
     WOLFSSL_X509 *own = ssl != NULL ? wolfSSL_get_certificate(ssl) : NULL;
     WOLFSSL_EVP_PKEY *key = own != NULL ? wolfSSL_X509_get_pubkey(own) : NULL;
-    bool ok = key != NULL && wolfSSL_EVP_PKEY_id(key) == EVP_PKEY_EC &&
-              wolfSSL_EVP_PKEY_bits(key) == 256;
+    bool is_ec = key != NULL && wolfSSL_EVP_PKEY_id(key) == EVP_PKEY_EC;
+    bool ok = is_ec && wolfSSL_EVP_PKEY_bits(key) == 256;
     wolfSSL_EVP_PKEY_free(key);
     wolfSSL_free(ssl);
     return ok;
@@ -245,9 +246,9 @@ static bool is_zero(const uint8_t *at, size_t len)
     return at[0] == 0 && memcmp(at, at + 1, len - 1) == 0;
 }
 
-/* The library keeps room in every session for the client's certificate chain, twice: 36 KiB of zeros
- * that we never have written. A private page of zeros that is dropped reads as zeros again, so nothing
- * changes but the memory that is resident. */
+/* The library keeps room in every session for the client's certificate chain, twice: 36 KiB of
+ * zeros that we never have written. A private page of zeros that is dropped reads as zeros again,
+ * so nothing changes but the memory that is resident. */
 void http_session_settle(struct http_session *s)
 {
     uint8_t *at = (uint8_t *)wolfSSL_get_session(s->ssl);

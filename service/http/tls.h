@@ -1,4 +1,5 @@
-/* Purpose: TLS 1.2 and 1.3, server side, over a non-blocking socket. The only place that sees wolfSSL.
+/* Purpose: TLS 1.2 and 1.3, server side, over a non-blocking socket. The only place that sees
+ * wolfSSL.
  *
  * Nothing is left to the library's defaults: in its distribution build they allow every version
  * and anonymous suites. No client certificates, no renegotiation, no resumption, no early data.
@@ -16,8 +17,8 @@ void http_tls_close(struct http_tls *t);
 /* Ciphertext is taken from the socket in pieces of this size: records are short, and the library
  * asks for five bytes, then for the rest. */
 #define HTTP_SESSION_AHEAD 1024
-/* In one turn of the loop a session takes no more than this from its socket, so that one busy client
- * cannot keep the others waiting. */
+/* In one turn of the loop a session takes no more than this from its socket, so that one busy
+ * client cannot keep the others waiting. */
 #define HTTP_SESSION_TURN_BYTES 131072
 
 struct http_session { /* the socket is the caller's */

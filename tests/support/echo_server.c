@@ -1,4 +1,5 @@
-/* The HTTP room alone, for the hostile-input tests and measurements: answers with what it understood.
+/* The HTTP room alone, for the hostile-input tests and measurements: answers with what it
+ * understood.
  *
  *   /echo            what was parsed, as JSON
  *   /count           how many requests reached the handler before this one
@@ -153,12 +154,18 @@ static uint32_t number(const char *text)
 
 static bool option_number(struct http_config *c, const char *name, uint32_t n)
 {
-    const struct { const char *name; uint32_t *to; } ms[] = {
+    const struct {
+        const char *name;
+        uint32_t *to;
+    } ms[] = {
         {"--header-ms", &c->header_ms}, {"--body-ms", &c->body_ms},
         {"--idle-ms", &c->idle_ms},     {"--challenge-ms", &c->challenge_idle_ms},
         {"--write-ms", &c->write_ms},
     };
-    const struct { const char *name; int *to; } counts[] = {
+    const struct {
+        const char *name;
+        int *to;
+    } counts[] = {
         {"--loops", &c->loops},
         {"--connections", &c->connections_max},
         {"--per-address", &c->connections_per_address_max},
@@ -202,8 +209,11 @@ static long now_ms(void)
 
 int main(int argc, char **argv)
 {
-    struct http_config config = {
-        .address = "127.0.0.1", .handle = handle, .resume = echo, .refuse = refuse, .log = log_line};
+    struct http_config config = {.address = "127.0.0.1",
+                                 .handle = handle,
+                                 .resume = echo,
+                                 .refuse = refuse,
+                                 .log = log_line};
     if (!options_read(argc, argv, &config)) {
         (void)fprintf(stderr, "echo_server: --certificate FILE --key FILE [--port N] …\n");
         return 2;

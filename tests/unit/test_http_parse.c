@@ -1,5 +1,5 @@
-/* The request parser's rules, one table a rule. Every row is fed whole, byte by byte, and cut in two
- * at every point: the outcome must be the same. */
+/* The request parser's rules, one table a rule. Every row is fed whole, byte by byte, and cut in
+ * two at every point: the outcome must be the same. */
 #include "unit.h"
 
 #include <parse.h>
@@ -12,8 +12,8 @@ struct outcome {
     struct http_head head;
 };
 
-/* Feeds `input`, of which the parser sees first `first` bytes and then `step` more each time. What it
- * is not shown yet it may not touch. */
+/* Feeds `input`, of which the parser sees first `first` bytes and then `step` more each time. What
+ * it is not shown yet it may not touch. */
 static struct outcome feed(struct span input, size_t first, size_t step)
 {
     struct http_parser p = {.at = 0};
@@ -86,14 +86,15 @@ static void assert_taken(const char *text)
 static void test_a_whole_request(void **state)
 {
     (void)state;
-    static const char text[] = "PUT /s/registrations/a%2Db/register?api-version=2021-06-01 HTTP/1.1\r\n"
-                               "Host: global.example:443\r\n"
-                               "UserAgent: prov_device_client/1.0\r\n"
-                               "authorization:SharedAccessSignature sr=a&sig=b&se=1\t \r\n"
-                               "CONTENT-TYPE: \tapplication/json; charset=utf-8\r\n"
-                               "content-length: 2\r\n"
-                               "X-Empty:\r\n"
-                               "Connection: keep-alive\r\n\r\n{}GET / HTTP";
+    static const char text[] =
+        "PUT /s/registrations/a%2Db/register?api-version=2021-06-01 HTTP/1.1\r\n"
+        "Host: global.example:443\r\n"
+        "UserAgent: prov_device_client/1.0\r\n"
+        "authorization:SharedAccessSignature sr=a&sig=b&se=1\t \r\n"
+        "CONTENT-TYPE: \tapplication/json; charset=utf-8\r\n"
+        "content-length: 2\r\n"
+        "X-Empty:\r\n"
+        "Connection: keep-alive\r\n\r\n{}GET / HTTP";
     uint8_t *copy = NULL;
     struct outcome o = feed_every_way(span_text(text), &copy);
     assert_ok(o.e);
@@ -129,8 +130,14 @@ static void test_unfinished_requests(void **state)
 {
     (void)state;
     static const char *const texts[] = {
-        "", "G", "GET / HTTP/1.1", "GET / HTTP/1.1\r", "GET / HTTP/1.1\r\n",
-        "GET / HTTP/1.1\r\nHost: h", "GET / HTTP/1.1\r\nHost: h\r\n", "GET / HTTP/1.1\r\nHost: h\r\n\r",
+        "",
+        "G",
+        "GET / HTTP/1.1",
+        "GET / HTTP/1.1\r",
+        "GET / HTTP/1.1\r\n",
+        "GET / HTTP/1.1\r\nHost: h",
+        "GET / HTTP/1.1\r\nHost: h\r\n",
+        "GET / HTTP/1.1\r\nHost: h\r\n\r",
     };
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         uint8_t *copy = NULL;
@@ -147,9 +154,13 @@ static void test_methods(void **state)
     assert_taken("OPTIONS / HTTP/1.1\r\nHost: h\r\n\r\n");
     assert_taken("M-SEARCH!#$%&'*+.^_`|~ / HTTP/1.1\r\nHost: h\r\n\r\n");
     static const char *const bad[] = {
-        " / HTTP/1.1\r\n",           "G(T / HTTP/1.1\r\n", "G\x01T / HTTP/1.1\r\n",
-        "G\xc3\xa9T / HTTP/1.1\r\n", "\r\nGET / HTTP/1.1\r\nHost: h\r\n\r\n",
-        "GET/ HTTP/1.1\r\n",         "ABCDEFGHIJKLMNOPQRSTUVWXYZABCDEFG / HTTP/1.1\r\n",
+        " / HTTP/1.1\r\n",
+        "G(T / HTTP/1.1\r\n",
+        "G\x01T / HTTP/1.1\r\n",
+        "G\xc3\xa9T / HTTP/1.1\r\n",
+        "\r\nGET / HTTP/1.1\r\nHost: h\r\n\r\n",
+        "GET/ HTTP/1.1\r\n",
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZABCDEFG / HTTP/1.1\r\n",
     };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
         assert_refused_text(ERR_BAD_REQUEST, bad[i]);
@@ -162,11 +173,31 @@ static void test_targets(void **state)
     assert_taken(GET("/%c3%A9"));
     assert_taken(GET("//x"));
     static const char *const bad[] = {
-        GET("http://h/a"), GET("HTTPS://h/a"), GET("*"),        GET("h:443"),    GET("a"),
-        GET(""),           GET("/a b"),        GET("/%00"),     GET("/a?b=%00"), GET("/%"),
-        GET("/%4"),        GET("/%4g"),        GET("/%g4"),     GET("/a#b"),     GET("/\\"),
-        GET("/\""),        GET("/<"),          GET("/{"),       GET("/|"),       GET("/^"),
-        GET("/`"),         GET("/\xc3\xa9"),   GET("/\x7f"),    GET("/\x01"),    GET("/\t"),
+        GET("http://h/a"),
+        GET("HTTPS://h/a"),
+        GET("*"),
+        GET("h:443"),
+        GET("a"),
+        GET(""),
+        GET("/a b"),
+        GET("/%00"),
+        GET("/a?b=%00"),
+        GET("/%"),
+        GET("/%4"),
+        GET("/%4g"),
+        GET("/%g4"),
+        GET("/a#b"),
+        GET("/\\"),
+        GET("/\""),
+        GET("/<"),
+        GET("/{"),
+        GET("/|"),
+        GET("/^"),
+        GET("/`"),
+        GET("/\xc3\xa9"),
+        GET("/\x7f"),
+        GET("/\x01"),
+        GET("/\t"),
         "CONNECT h:443 HTTP/1.1\r\n",
         "GET  / HTTP/1.1\r\n",
         "GET /\tHTTP/1.1\r\n",
@@ -183,9 +214,10 @@ static void test_versions(void **state)
     assert_refused_text(ERR_HTTP_VERSION, "GET / HTTP/1.2\r\n");
     assert_refused_text(ERR_HTTP_VERSION, "PRI * HTTP/2.0\r\n");
     static const char *const bad[] = {
-        "GET /\r\n",           "GET / \r\n",          "GET / http/1.1\r\n",  "GET / HTTP/1.1 \r\n",
-        "GET / HTTP/1.10\r\n", "GET / HTTP/11\r\n",   "GET / HTTP/ 1.1\r\n", "GET / HTTP/+1.1\r\n",
-        "GET / HTTP/1,1\r\n",  "GET / HTTPS/1.1\r\n", "GET / HTTP/1.x\r\n",  "GET /a HTTP/1.1 x\r\n",
+        "GET /\r\n",           "GET / \r\n",          "GET / http/1.1\r\n",
+        "GET / HTTP/1.1 \r\n", "GET / HTTP/1.10\r\n", "GET / HTTP/11\r\n",
+        "GET / HTTP/ 1.1\r\n", "GET / HTTP/+1.1\r\n", "GET / HTTP/1,1\r\n",
+        "GET / HTTPS/1.1\r\n", "GET / HTTP/1.x\r\n",  "GET /a HTTP/1.1 x\r\n",
     };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
         assert_refused_text(ERR_BAD_REQUEST, bad[i]);
@@ -203,7 +235,9 @@ static void test_line_ends(void **state)
         "GET / HTTP/1.1\r\nHost: h\rX: y\r\n\r\n",
         "GET / HTTP/1.1\r\nHost: h\r\r\n\r\n",
         "GET /\rX HTTP/1.1\r\nHost: h\r\n\r\n",
-        "\n", "\r\n", "\r\n\r\n",
+        "\n",
+        "\r\n",
+        "\r\n\r\n",
     };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
         assert_refused_text(ERR_BAD_REQUEST, bad[i]);
@@ -214,10 +248,20 @@ static void test_header_names_and_values(void **state)
     (void)state;
     assert_taken(WITH("X-!#$%&'*+.^_`|~1: any \t \"text\" \xc3\xa9\r\n"));
     static const char *const bad[] = {
-        WITH("X : y\r\n"),   WITH("X\t: y\r\n"),    WITH(" X: y\r\n"),    WITH("\tX: y\r\n"),
-        WITH("X: a\r\n b\r\n"), WITH("X: a\r\n\tb\r\n"), WITH(": y\r\n"), WITH("X\r\n"),
-        WITH("X y: z\r\n"),  WITH("X(: y\r\n"),     WITH("X\xc3\xa9: y\r\n"), WITH("X: \x01\r\n"),
-        WITH("X: \x7f\r\n"), WITH("X: \x1b[31m\r\n"),
+        WITH("X : y\r\n"),
+        WITH("X\t: y\r\n"),
+        WITH(" X: y\r\n"),
+        WITH("\tX: y\r\n"),
+        WITH("X: a\r\n b\r\n"),
+        WITH("X: a\r\n\tb\r\n"),
+        WITH(": y\r\n"),
+        WITH("X\r\n"),
+        WITH("X y: z\r\n"),
+        WITH("X(: y\r\n"),
+        WITH("X\xc3\xa9: y\r\n"),
+        WITH("X: \x01\r\n"),
+        WITH("X: \x7f\r\n"),
+        WITH("X: \x1b[31m\r\n"),
         "GET / HTTP/1.1\r\n Host: h\r\n\r\n",
     };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
@@ -313,7 +357,8 @@ static void test_transfer_encoding(void **state)
         WITH("Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n"),
         WITH("Transfer-Encoding : chunked\r\n"),
         WITH("Transfer-Encoding\t: chunked\r\n"),
-        WITH("Transfer-Encoding: \x0b" "chunked\r\n"),
+        WITH("Transfer-Encoding: \x0b"
+             "chunked\r\n"),
         WITH(" Transfer-Encoding: chunked\r\n"),
         WITH("X: y\rTransfer-Encoding: chunked\r\n"),
         WITH("X: y\nTransfer-Encoding: chunked\r\n"),
@@ -340,7 +385,10 @@ static void test_headers_that_come_once(void **state)
 static void test_connection_and_expect(void **state)
 {
     (void)state;
-    static const struct { const char *text; bool close, expects_continue; } rows[] = {
+    static const struct {
+        const char *text;
+        bool close, expects_continue;
+    } rows[] = {
         {WITH(""), false, false},
         {WITH("Connection: keep-alive\r\n"), false, false},
         {WITH("Connection: close\r\n"), true, false},
@@ -404,7 +452,8 @@ static void test_sizes(void **state)
     assert_outcome_of_long(ERR_HEADERS_TOO_LARGE, false, filled(&b, head, 30000, ""));
     assert_outcome_of_long(ERR_HEADERS_TOO_LARGE, false, filled(&b, head, fits + 4, ""));
     /* What follows the head does not count. */
-    assert_outcome_of_long(ERR_OK, true, filled(&b, "GET / HTTP/1.1\r\nHost: h\r\n\r\n", 30000, ""));
+    assert_outcome_of_long(ERR_OK, true,
+                           filled(&b, "GET / HTTP/1.1\r\nHost: h\r\n\r\n", 30000, ""));
 }
 
 static void test_number_of_headers(void **state)

@@ -12,8 +12,8 @@
 
 static struct http_deadlines deadlines(void)
 {
-    return (struct http_deadlines){.lasts_ms = {[DEADLINE_HEADER] = 5, [DEADLINE_IDLE] = 15,
-                                                [DEADLINE_BODY] = 10}};
+    return (struct http_deadlines){
+        .lasts_ms = {[DEADLINE_HEADER] = 5, [DEADLINE_IDLE] = 15, [DEADLINE_BODY] = 10}};
 }
 
 static void test_deadlines_pass_in_order(void **state)
@@ -149,8 +149,11 @@ static void test_reply_plain(void **state)
 static void test_reply_full(void **state)
 {
     (void)state;
-    struct http_reply r = {.status = 202, .retry_after_s = 3, .error_code = 401002,
-                           .location = "/s/registrations/a/register", .request_id = "some-id"};
+    struct http_reply r = {.status = 202,
+                           .retry_after_s = 3,
+                           .error_code = 401002,
+                           .location = "/s/registrations/a/register",
+                           .request_id = "some-id"};
     assert_text("HTTP/1.1 202 Accepted\r\n"
                 "Date: Wed, 31 Aug 2022 22:02:50 GMT\r\n"
                 "Content-Type: application/json; charset=utf-8\r\n"
