@@ -3,6 +3,7 @@
 #
 #   guest_provide ARCH      before lab_enter: the image; ends the script with 77 where there is no QEMU
 #   guest_make NAME         its TPM (EK and SRK are not made yet) and its empty disk
+#   guest_disk NAME         a new, empty disk
 #   guest_boot NAME ARCH [QEMU options --] [cradle-device options]
 #                           its story, as the serial line brings it; until it has turned itself off
 
@@ -21,6 +22,11 @@ guest_make() {
   lab_tpm_start "$1"
   lab_tpm2 "$1" evictcontrol -C o -c 0x81010001 >/dev/null || lab_fail "evicting the EK"
   lab_tpm_stop "$1"
+  guest_disk "$1"
+}
+
+guest_disk() {
+  rm -f "$LAB/disk-$1"
   truncate -s 8M "$LAB/disk-$1"
   mkfs.ext4 -q -F -m 0 "$LAB/disk-$1" || lab_fail "mkfs.ext4"
 }
@@ -42,7 +48,7 @@ guest_line() {   # NAME [cradle-device options]: what a line writes into a devic
 }
 
 guest_boot() {
-  local name=$1 arch=$2 image=$LAB_ROOT/build/qemu-$2 machine=() more=() i; shift 2
+  local name=$1 arch=$2 image=$LAB_ROOT/build/qemu-$2 machine console more=() i; shift 2
   for ((i = 1; i <= $#; i++)); do
     [ "${!i}" = -- ] && { more=("${@:1:i-1}"); shift "$i"; break; }
   done
