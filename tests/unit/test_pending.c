@@ -145,6 +145,20 @@ static void two_floods_displace_each_other(void **state)
     assert_true(holds("a", 1));
 }
 
+/* A factory behind one address that holds half of a set is no flood. */
+static void a_flood_gives_way_to_its_equal(void **state)
+{
+    (void)state;
+    for (uint32_t i = 0; i < 4; i++)
+        put_at("a", 1 + i, "192.0.2.1", NOW);
+    put_at("a", 9, "192.0.2.2", NOW);
+    for (uint32_t i = 0; i < 5000; i++)
+        put_at("a", 1000 + i, "198.51.100.9", NOW);
+    for (uint32_t i = 0; i < 4; i++)
+        assert_true(holds("a", 1 + i));
+    assert_true(holds("a", 9));
+}
+
 static void an_ipv6_network_is_one_source(void **state)
 {
     (void)state;
@@ -247,7 +261,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(finds_newest_first), TEST(replaces_its_own_duplicate), TEST(forgets),
         TEST(flood_displaces_itself), TEST(two_floods_displace_each_other),
-        TEST(an_ipv6_network_is_one_source), TEST(survives_reopening), TEST(corrupt_files),
+        TEST(a_flood_gives_way_to_its_equal), TEST(an_ipv6_network_is_one_source), TEST(survives_reopening), TEST(corrupt_files),
         TEST(a_place_that_cannot_be), TEST(threads_share_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
