@@ -64,14 +64,17 @@ struct http_config {
     const char *certificate_file;   /* PEM chain */
     const char *key_file;           /* PEM, P-256 */
     int loops;                      /* 0: one a core */
-    uint32_t header_ms, body_ms, idle_ms, challenge_idle_ms, write_ms; /* 0: 5 s, 10 s, 15 s, 60 s, 10 s */
+    /* 0: 5 s, 10 s, 15 s, 60 s, 10 s. Absolute: bytes that trickle in do not prolong them. The first
+     * request's headers share their deadline with the handshake. */
+    uint32_t header_ms, body_ms, idle_ms, challenge_idle_ms, write_ms;
     int connections_max;            /* over all loops; 0: 20,000 or what the fd limit allows */
-    int connections_per_address_max; /* 0: 4,096 */
+    int connections_per_address_max; /* 0: 4,096; of IPv6 a /64 counts as one address */
     enum http_step (*handle)(struct http_exchange *x);
     void (*resume)(struct http_exchange *x);
     /* A request that did not parse, or a deadline that passed in one: writes the error body for
      * `why` into x->reply; the connection closes after it. Status is set already. */
     void (*refuse)(struct http_exchange *x, enum err why);
+    /* From any loop's thread; at most 21 lines a second and loop. Never any of a request's bytes. */
     void (*log)(void *arg, const char *peer, const char *event, enum err why);
     void *arg;
 };
@@ -82,8 +85,10 @@ MUST_USE enum err http_open(const struct http_config *config, struct http **ret_
                             struct http_reason *ret_reason);
 uint16_t http_port(const struct http *h);
 MUST_USE enum err http_run(struct http *h);       /* starts the loops; returns at once */
-/* Stops accepting, lets running requests end for at most grace_ms, closes. */
+/* Stops accepting, ends idle connections, lets running requests end for at most grace_ms. Returns at
+ * the latest 200 ms after that, also where exchanges still wait for http_wake. */
 void http_drain(struct http *h, uint32_t grace_ms);
-void http_close(struct http *h);                  /* after drain; NULL is fine */
+/* After drain; NULL is fine. Waits for every http_wake that is still to come. */
+void http_close(struct http *h);
 
 #endif

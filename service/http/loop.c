@@ -275,6 +275,8 @@ static struct http_work *woken_take(struct http_loop *l, bool *ret_drain)
     struct http_work *stack = l->woken;
     l->woken = NULL;
     *ret_drain = l->drain_asked && !l->draining;
+    if (*ret_drain)
+        l->drain_end_ms = l->now_ms + l->drain_grace_ms;
     pthread_mutex_unlock(&l->lock);
     struct http_work *queue = NULL;
     while (stack != NULL) {
@@ -289,7 +291,6 @@ static struct http_work *woken_take(struct http_loop *l, bool *ret_drain)
 static void drain_begin(struct http_loop *l)
 {
     l->draining = true;
-    l->drain_end_ms = l->now_ms + l->drain_grace_ms;
     l->accept_again_ms = 0;
     fd_close(&l->listen_fd);
     for (struct http_conn *c = l->conns, *next; c != NULL; c = next) {
