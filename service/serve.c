@@ -32,10 +32,9 @@ struct service {
 /* ---- the log: one JSON object a line on standard error ---- */
 static void log_line(void *unused, const char *line)
 {
-    (void)unused;
-    struct buf b;
     char text[4096 + 2];
-    b = BUF_OVER(text);
+    struct buf b = BUF_OVER(text);
+    (void)unused;
     buf_put_text(&b, line);
     buf_put_u8(&b, '\n');
     /* In one write, so that lines of different threads do not mix. A log that cannot be written must
@@ -44,35 +43,75 @@ static void log_line(void *unused, const char *line)
         (void)!write(STDERR_FILENO, b.at, b.len);
 }
 
-/* words: nothing in them needs escaping. */
-static void log_event(const char *level, const char *event, const char *name, const char *words)
+/* Of what is logged here nothing needs escaping: names of ours, and addresses as the system writes
+ * them. */
+struct line {
+    char text[1024];
+    struct buf b;
+};
+
+static void line_text(struct line *l, const char *name, const char *value)
 {
-    char time[40], line[1024];
+    buf_put_text(&l->b, l->b.len == 0 ? "{\"" : ",\"");
+    buf_put_text(&l->b, name);
+    buf_put_text(&l->b, "\":\"");
+    buf_put_text(&l->b, value);
+    buf_put_u8(&l->b, '"');
+}
+
+static void line_number(struct line *l, const char *name, int64_t value)
+{
+    buf_put_text(&l->b, ",\"");
+    buf_put_text(&l->b, name);
+    buf_put_text(&l->b, "\":");
+    buf_put_decimal(&l->b, value);
+}
+
+static void line_begin(struct line *l, const char *level, const char *event)
+{
+    char time[40];
     struct buf t = BUF_OVER(time);
+    l->b = BUF_OVER(l->text);
     time_iso_write(&t, wall_now_s(NULL));
-    if (buf_end_text(&t) != ERR_OK)
-        return;
-    snprintf(line, sizeof line, "{\"time\":\"%s\",\"level\":\"%s\",\"event\":\"%s\",\"%s\":\"%s\"}",
-             time, level, event, name, words);
-    log_line(NULL, line);
+    line_text(l, "time", buf_end_text(&t) == ERR_OK ? time : "");
+    line_text(l, "level", level);
+    line_text(l, "event", event);
+}
+
+static void line_end(struct line *l)
+{
+    buf_put_u8(&l->b, '}');
+    if (buf_end_text(&l->b) == ERR_OK)
+        log_line(NULL, l->text);
+}
+
+static void log_event(const char *level, const char *event, const char *name, const char *value)
+{
+    struct line l;
+    line_begin(&l, level, event);
+    line_text(&l, name, value);
+    line_end(&l);
 }
 
 static void log_connection(void *arg, const char *peer, const char *event, enum err why)
 {
-    char words[160];
+    struct line l;
     (void)arg;
     if (strcmp(event, "request refused") == 0)
         return; /* the registrar tells of it, with the answer */
-    /* Events are names of ours, peers addresses as the system writes them. */
-    snprintf(words, sizeof words, "%s\",\"error\":\"%s", peer, err_name(why));
-    log_event("info", event, "peer", words);
+    line_begin(&l, "info", event);
+    line_text(&l, "peer", peer);
+    line_text(&l, "error", err_name(why));
+    line_end(&l);
 }
 
-static void log_listening(const char *address, unsigned port)
+static void log_listening(const char *address, uint16_t port)
 {
-    char words[128];
-    snprintf(words, sizeof words, "%s\",\"port\":%u,\"service\":\"device", address, port);
-    log_event("info", "listening", "address", words);
+    struct line l;
+    line_begin(&l, "info", "listening");
+    line_text(&l, "address", address);
+    line_number(&l, "port", port);
+    line_end(&l);
 }
 
 /* ---- http on one side, registrar on the other ---- */

@@ -15,24 +15,39 @@
 
 #define LINE_MAX_BYTES 198 /* inih reads longer lines as two */
 
+static void say_with(struct config_reason *reason, const char *format, va_list args)
+{
+    if (reason != NULL)
+        vsnprintf(reason->text, sizeof reason->text, format, args);
+}
+
 __attribute__((format(printf, 2, 3))) static enum err
 say(struct config_reason *reason, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
-    if (reason != NULL)
-        vsnprintf(reason->text, sizeof reason->text, format, args);
+    say_with(reason, format, args);
     va_end(args);
     return ERR_CONFIG;
 }
 
-/* ---- single values ---- */
 struct reader {
     struct config config;
     struct config_reason reason; /* of the first error; the line is added later */
     bool failed;
     unsigned seen; /* a bit a key */
 };
+
+__attribute__((format(printf, 2, 3))) static bool refuse(struct reader *r, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    say_with(&r->reason, format, args);
+    va_end(args);
+    return false;
+}
+
+/* ---- single values ---- */
 
 static bool take_text(const char *value, char *ret_text, size_t cap)
 {
@@ -143,14 +158,14 @@ static bool add_hub(struct reader *r, const char *name, const char *host)
 {
     struct config *c = &r->config;
     if (c->hub_count == CONFIG_HUBS_MAX)
-        return say(&r->reason, "more than %d hubs", CONFIG_HUBS_MAX) == ERR_OK;
+        return refuse(r, "more than %d hubs", CONFIG_HUBS_MAX);
     if (!config_hub_name_valid(name))
-        return say(&r->reason, "a hub's name has 1 to 63 characters of a-z, 0-9 and -") == ERR_OK;
+        return refuse(r, "a hub's name has 1 to 63 characters of a-z, 0-9 and -");
     if (!config_host_valid(host))
-        return say(&r->reason, "a hub's host is a DNS name with a dot, without a port") == ERR_OK;
+        return refuse(r, "a hub's host is a DNS name with a dot, without a port");
     for (int i = 0; i < c->hub_count; i++)
         if (strcmp(c->hubs[i].name, name) == 0)
-            return say(&r->reason, "hub %s twice", name) == ERR_OK;
+            return refuse(r, "hub %s twice", name);
     struct config_hub *hub = &c->hubs[c->hub_count++];
     return take_text(name, hub->name, sizeof hub->name) &&
            take_text(host, hub->host, sizeof hub->host);
@@ -165,13 +180,13 @@ static bool take(struct reader *r, const char *section, const char *name, const 
         if (strcmp(section, keys[i].section) != 0 || strcmp(name, keys[i].name) != 0)
             continue;
         if (r->seen & 1u << i)
-            return say(&r->reason, "%s twice", name) == ERR_OK;
+            return refuse(r, "%s twice", name);
         r->seen |= 1u << i;
         if (!keys[i].take(&r->config, value))
-            return say(&r->reason, "%s must be %s", name, keys[i].wants) == ERR_OK;
+            return refuse(r, "%s must be %s", name, keys[i].wants);
         return true;
     }
-    return say(&r->reason, "unknown key %.50s in section [%.50s]", name, section) == ERR_OK;
+    return refuse(r, "unknown key %.50s in section [%.50s]", name, section);
 }
 
 static int handle(void *user, const char *section, const char *name, const char *value)

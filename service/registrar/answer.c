@@ -145,12 +145,11 @@ void answer_error(struct registrar_worker *w, struct registrar_exchange *x, enum
     struct registrar_answer *a = &x->answer;
     b->len = 0;
     b->full = false;
-    *a = (struct registrar_answer){.body = b, .status = err_http_status(why)};
+    a->status = err_http_status(why);
     a->error_code = err_code(why);
-    if (a->status == 503 || a->status == 429)
-        a->retry_after_s = 5;
-    if (answer_guid(w, a->request_id) != ERR_OK)
-        a->request_id[0] = '\0';
+    a->retry_after_s = a->status == 503 || a->status == 429 ? 5 : 0;
+    a->location[0] = '\0';
+    a->expects_answer = false;
     buf_put_u8(b, '{');
     put_number(b, NAME_ERROR_CODE, a->error_code);
     put_string(b, NAME_TRACKING_ID, span_text(a->request_id));

@@ -43,10 +43,10 @@ static const char *level_of(enum err why)
 static void put_outcome(struct buf *b, const struct registrar_exchange *x, enum err why)
 {
     put_number(b, "status", x->answer.status);
+    put_foreign(b, "tracking", span_text(x->answer.request_id));
     if (why != ERR_OK) {
         put_number(b, "code", x->answer.error_code);
         put_foreign(b, "error", span_text(err_name(why)));
-        put_foreign(b, "tracking", span_text(x->answer.request_id));
     }
     if (x->reason != NULL)
         put_foreign(b, "reason", span_text(x->reason));

@@ -82,6 +82,7 @@ static enum err serve(struct registrar_worker *w, struct registrar_exchange *x, 
 {
     struct target target;
     struct device_keys keys = {.given = false};
+    TRY(answer_guid(w, x->answer.request_id));
     TRY(request_read_target(&x->request, span_text(w->registrar->config.id_scope), &target));
     x->id = target.id;
     if (target.resource == RESOURCE_OPERATION)
@@ -118,6 +119,8 @@ void registrar_finish(struct registrar_worker *w, struct registrar_exchange *x)
 void registrar_refuse(struct registrar_worker *w, struct registrar_exchange *x, enum err why)
 {
     x->event = "refusal";
+    if (answer_guid(w, x->answer.request_id) != ERR_OK)
+        x->answer.request_id[0] = '\0';
     answer_error(w, x, why);
     log_exchange(w, x, why);
 }
