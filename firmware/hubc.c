@@ -105,7 +105,8 @@ static void take_packet(struct hubc *h)
     (void)MQTTClient_receive(h->client, &topic, &topic_len, &message, 0);
     if (message)
         MQTTClient_freeMessage(&message);
-    MQTTClient_free(topic);
+    if (topic)
+        MQTTClient_free(topic);
 }
 
 static bool is_delivered(struct hubc *h)
@@ -113,7 +114,8 @@ static bool is_delivered(struct hubc *h)
     MQTTClient_deliveryToken *pending = NULL;
     int rc = MQTTClient_getPendingDeliveryTokens(h->client, &pending);
     bool none = rc == MQTTCLIENT_SUCCESS && (!pending || pending[0] == -1);
-    MQTTClient_free(pending);
+    if (pending)
+        MQTTClient_free(pending);
     return none;
 }
 
