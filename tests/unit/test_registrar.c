@@ -18,7 +18,8 @@ static struct world w;
 static int make_devices(void **state)
 {
     (void)state;
-    return softdevice_open(RSA, RSA, &pump) != ERR_OK || softdevice_open(ECC, ECC, &valve) != ERR_OK ||
+    return softdevice_open(RSA, RSA, &pump) != ERR_OK ||
+           softdevice_open(ECC, ECC, &valve) != ERR_OK ||
            softdevice_open(RSA, ECC, &mixed) != ERR_OK || softdevice_open(ECC, RSA, &odd) != ERR_OK;
 }
 
@@ -339,9 +340,24 @@ static void answers_without_keys(bool restart, bool forget, unsigned flags, int 
 }
 
 static void without_keys(void **state) { (void)state; answers_without_keys(false, false, 0, 202); }
-static void without_keys_restarted(void **state) { (void)state; answers_without_keys(true, false, 0, 202); }
-static void without_keys_enrolled(void **state) { (void)state; answers_without_keys(true, true, WORLD_SRK, 202); }
-static void without_keys_forgotten(void **state) { (void)state; answers_without_keys(true, true, 0, 401); }
+static void without_keys_restarted(void **state)
+{
+    (void)state;
+    answers_without_keys(true, false, 0, 202);
+}
+
+static void without_keys_enrolled(void **state)
+{
+    (void)state;
+    answers_without_keys(true, true, WORLD_SRK, 202);
+}
+
+static void without_keys_forgotten(void **state)
+{
+    (void)state;
+    answers_without_keys(true, true, 0, 401);
+}
+
 
 static void without_keys_registered(void **state)
 {
