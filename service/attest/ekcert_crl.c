@@ -143,7 +143,9 @@ enum err trust_crl_read(struct span der, struct trust_crl **ret_crl)
 
 static bool lists(const struct trust_crl *crl, struct span serial)
 {
-    return bsearch(&serial, crl->serials, crl->serial_count, sizeof serial, span_order) != NULL;
+    return crl->serial_count > 0 &&
+           bsearch(&serial, crl->serials, crl->serial_count, sizeof serial, span_order) !=
+               NULL;
 }
 
 static enum ekcert_reason one_check(struct trust_crl *crl, const struct ekcert *cert,

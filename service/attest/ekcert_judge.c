@@ -125,10 +125,12 @@ static void failed(struct climb *c, unsigned at, enum ekcert_reason reason)
     c->reason = reason;
 }
 
+/* RFC 4158, 2.4.2: a name and its key a second time lead nowhere that was not reached before. */
 static bool on_path(const struct climb *c, unsigned depth, const struct trust_ca *ca)
 {
     for (unsigned i = 0; i < depth; i++)
-        if (c->path[i] == ca)
+        if (span_equal(c->path[i]->cert.subject, ca->cert.subject) &&
+            span_equal(c->path[i]->cert.spki, ca->cert.spki))
             return true;
     return false;
 }
