@@ -46,7 +46,7 @@ lab_clean() {
   local status=$? pid
   trap - EXIT
   for pid in "$LAB"/pid.*; do
-    [ -f "$pid" ] && kill "$(cat "$pid")" 2>/dev/null
+    [ -f "$pid" ] && kill "$(cat "$pid")" 2>/dev/null || true
   done
   # A test that failed leaves its story behind.
   if [ "$status" != 0 ] && [ "${LAB_QUIET:-}" != 1 ]; then
