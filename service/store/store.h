@@ -22,6 +22,13 @@
 #define STORE_OPERATION_CAP 64
 #define STORE_ETAG_CAP 40
 
+/* What is known of an endorsement key beyond the key itself. */
+enum store_ek_grade {
+    STORE_EK_KEY_ONLY,
+    STORE_EK_CERTIFICATE,         /* a certificate came with it, for this key */
+    STORE_EK_CERTIFICATE_TRUSTED, /* and it leads to a trusted root */
+};
+
 struct store_enrollment {
     struct regid id;
     struct regid device_id;                 /* same as id unless the row said otherwise */
@@ -32,7 +39,22 @@ struct store_enrollment {
     size_t srk_len;
     bool pin_srk;                           /* refuse any other SRK */
     bool enabled;
+    enum store_ek_grade ek_grade;
+    int64_t profile;                        /* store_batch_profile; 0: none */
     int64_t created_s, updated_s;
+};
+
+/* What many enrollments have in common: whom their devices belong to and where they go. Texts; an
+ * empty one says nothing. */
+#define STORE_TAGS_CAP 1024
+#define STORE_HUBS_CAP 2048
+#define STORE_ALLOCATION_CAP 16
+#define STORE_TWIN_CAP 8192
+struct store_profile {
+    char tags[STORE_TAGS_CAP];             /* sorted, a comma between */
+    char hubs[STORE_HUBS_CAP];             /* linked hubs it may be assigned to, likewise */
+    char allocation[STORE_ALLOCATION_CAP]; /* hashed, geoLatency, static or custom */
+    char twin[STORE_TWIN_CAP];             /* initial twin, compact JSON */
 };
 
 struct store_registration {
@@ -82,6 +104,12 @@ MUST_USE enum err store_enrollment_find(struct store_reader *r, const struct reg
 MUST_USE enum err store_enrollment_find_by_key(struct store_reader *r,
                                                const uint8_t ek_hash[TPM_KEY_HASH_LEN],
                                                struct store_enrollment *ret_row);
+MUST_USE enum err store_profile_find(struct store_reader *r, int64_t number,
+                                     struct store_profile *ret_profile);
+/* The EK certificate (DER) an enrollment came with. ERR_ABSENT: none. ERR_FULL. */
+#define STORE_CERTIFICATE_CAP 8192
+MUST_USE enum err store_certificate_find(struct store_reader *r, const struct regid *id,
+                                         struct buf *out);
 MUST_USE enum err store_registration_find(struct store_reader *r, const struct regid *id,
                                           struct store_registration *ret_row);
 /* For the hub: the registration of a device id, with its enrollment. */
@@ -113,10 +141,19 @@ enum store_put { STORE_PUT_NEW, STORE_PUT_SAME, STORE_PUT_ID_TAKEN, STORE_PUT_KE
 struct store_batch;
 MUST_USE enum err store_batch_begin(struct store *s, struct store_batch **ret_batch);
 /* Nothing is written for any outcome but STORE_PUT_NEW. SAME: the row is there already with the same
- * id, EK, device id, SRK and pin. Otherwise the other row's id goes to ret_other. After an error
+ * id, EK, device id, SRK, pin and profile. Otherwise the other row's id goes to ret_other. After an error
  * nothing of the batch is kept: the commit returns it again. */
 MUST_USE enum err store_batch_put(struct store_batch *b, const struct store_enrollment *row,
                                   enum store_put *ret_outcome, struct regid *ret_other);
+/* The number of a profile, new or known; an empty one is 0. */
+MUST_USE enum err store_batch_profile(struct store_batch *b, const struct store_profile *profile,
+                                      int64_t *ret_number);
+/* Keeps the EK certificate of a row put in this batch. */
+MUST_USE enum err store_batch_certificate(struct store_batch *b, const struct regid *id,
+                                          struct span der);
+/* Puts the row in the place of every one that shares its id, key or device id, and writes into the
+ * audit table what went. */
+MUST_USE enum err store_batch_replace(struct store_batch *b, const struct store_enrollment *row);
 MUST_USE enum err store_batch_commit(struct store_batch *b); /* durable on ERR_OK; frees b always */
 void store_batch_rollback(struct store_batch *b);            /* frees b; NULL is fine */
 

@@ -11,6 +11,12 @@ static const char *const column_names[COLUMN_COUNT] = {
     [COLUMN_STORAGE_ROOT_KEY] = NAME_STORAGE_ROOT_KEY,
     [COLUMN_DEVICE_ID] = NAME_DEVICE_ID,
     [COLUMN_PIN_SRK] = "pinSrk",
+    [COLUMN_EK_CERTIFICATE] = "ekCertificate",
+    [COLUMN_TAGS] = "tags",
+    [COLUMN_HUBS] = "iotHubs",
+    [COLUMN_ALLOCATION] = "allocationPolicy",
+    [COLUMN_TWIN] = "initialTwin",
+    [COLUMN_STATUS] = "provisioningStatus",
 };
 
 const char *import_column_name(enum import_column c)
@@ -70,7 +76,22 @@ void import_block_clear(struct import_block *b, const char *file, size_t file_in
 
 bool import_block_has_room(const struct import_block *b)
 {
-    return b->count < IMPORT_BLOCK_ROWS && b->text_len + IMPORT_ROW_CAP <= sizeof b->text;
+    return b->count < IMPORT_BLOCK_ROWS && b->text_len + 2 * IMPORT_ROW_CAP <= sizeof b->text;
+}
+
+static struct span block_copy(struct import_block *b, struct span s)
+{
+    ERR_ASSERT(s.len <= sizeof b->text - b->text_len);
+    uint8_t *at = b->text + b->text_len;
+    if (s.len > 0)
+        memcpy(at, s.at, s.len);
+    b->text_len += s.len;
+    return span_of(at, s.len);
+}
+
+static bool lies_within(struct span inner, struct span outer)
+{
+    return inner.at >= outer.at && inner.at + inner.len <= outer.at + outer.len;
 }
 
 void import_block_add(struct import_block *b, const struct import_row *row)
@@ -78,12 +99,13 @@ void import_block_add(struct import_block *b, const struct import_row *row)
     ERR_ASSERT(import_block_has_room(b));
     struct import_item *item = &b->items[b->count++];
     item->row = *row;
+    struct span origin = block_copy(b, row->origin);
+    item->row.origin = origin;
     for (unsigned c = 0; c < COLUMN_COUNT; c++) {
         struct span field = row->fields[c];
-        ERR_ASSERT(field.len <= sizeof b->text - b->text_len);
-        if (field.len > 0)
-            memcpy(b->text + b->text_len, field.at, field.len);
-        item->row.fields[c] = span_of(b->text + b->text_len, field.len);
-        b->text_len += field.len;
+        if (field.len > 0 && lies_within(field, row->origin))
+            item->row.fields[c] = span_of(origin.at + (field.at - row->origin.at), field.len);
+        else
+            item->row.fields[c] = block_copy(b, field);
     }
 }

@@ -17,6 +17,12 @@ enum import_column {
     COLUMN_STORAGE_ROOT_KEY,
     COLUMN_DEVICE_ID,
     COLUMN_PIN_SRK,
+    COLUMN_EK_CERTIFICATE,
+    COLUMN_TAGS,
+    COLUMN_HUBS,
+    COLUMN_ALLOCATION,
+    COLUMN_TWIN,
+    COLUMN_STATUS,
     COLUMN_COUNT
 };
 const char *import_column_name(enum import_column c);
@@ -37,6 +43,9 @@ void import_text_safe(struct span s, char *ret_text, size_t cap);
 struct import_row {
     uint64_t line; /* where the row begins, from 1 */
     struct span fields[COLUMN_COUNT];
+    uint32_t raw;       /* one bit a column: the field is bytes of a key or certificate as a file held
+                           them (DER, TPM2B_PUBLIC, …), not text */
+    struct span origin; /* the row as the input has it, to be written out again; empty: cannot be */
     struct import_reason broken; /* not empty: the fields could not be told apart */
 };
 
@@ -44,12 +53,16 @@ enum import_outcome { IMPORT_NEW, IMPORT_SAME, IMPORT_REFUSED };
 const char *import_outcome_name(enum import_outcome o);
 
 #define IMPORT_ID_CAP 160
+#define IMPORT_VENDOR_CAP 24
 struct import_item {
     struct import_row row;  /* its fields point into the block */
     char id[IMPORT_ID_CAP]; /* registration id for reports: as read, or what the row has for one */
     enum import_outcome outcome;
     struct import_reason reason;
     struct store_enrollment enrollment; /* unless refused */
+    struct span ek_certificate;         /* DER to be kept, into the block; empty: none */
+    char vendor[IMPORT_VENDOR_CAP];     /* from the EK certificate; empty: not known */
+    bool has_profile; /* its options are not those of the whole run: options_read */
 };
 
 /* As many rows as one transaction takes. */

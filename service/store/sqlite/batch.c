@@ -52,7 +52,7 @@ static bool batch_is_same(const struct store_enrollment *a, const struct store_e
     return span_equal(SPAN_ARRAY(a->ek_hash), SPAN_ARRAY(b->ek_hash)) &&
            span_equal(regid_span(&a->device_id), regid_span(&b->device_id)) &&
            span_equal(span_of(a->srk, a->srk_len), span_of(b->srk, b->srk_len)) &&
-           a->pin_srk == b->pin_srk;
+           a->pin_srk == b->pin_srk && a->profile == b->profile;
 }
 
 /* Which unique value stood in the way of row, and whose it is. */
@@ -101,6 +101,79 @@ enum err store_batch_put(struct store_batch *b, const struct store_enrollment *r
     TRY(b->failed);
     b->rows++;
     b->failed = batch_put(b, row, ret_outcome, ret_other);
+    return b->failed;
+}
+
+static enum err batch_profile(struct store_batch *b, const struct store_profile *profile,
+                              int64_t *ret_number)
+{
+    TRY(batch_lock(b));
+    {
+        QUERY q = query_on(&b->store->import, PROFILE_PUT);
+        row_put_profile(&q, profile);
+        TRY(query_done(&q));
+    }
+    return row_find_profile_number(&b->store->import, profile, ret_number);
+}
+
+bool batch_profile_is_empty(const struct store_profile *p)
+{
+    return p->tags[0] == 0 && p->hubs[0] == 0 && p->allocation[0] == 0 && p->twin[0] == 0;
+}
+
+enum err store_batch_profile(struct store_batch *b, const struct store_profile *profile,
+                             int64_t *ret_number)
+{
+    TRY(b->failed);
+    if (batch_profile_is_empty(profile)) {
+        *ret_number = 0;
+        return ERR_OK;
+    }
+    b->failed = batch_profile(b, profile, ret_number);
+    return b->failed;
+}
+
+enum err store_batch_certificate(struct store_batch *b, const struct regid *id, struct span der)
+{
+    TRY(b->failed);
+    ERR_ASSERT(b->locked && der.len >= 1 && der.len <= STORE_CERTIFICATE_CAP);
+    QUERY q = query_on(&b->store->import, CERTIFICATE_PUT);
+    query_put_text(&q, id->text);
+    query_put_blob(&q, der.at, der.len);
+    b->failed = query_done(&q);
+    return b->failed;
+}
+
+static enum err batch_clear_way(struct db *db, enum statement which,
+                                const struct store_enrollment *row)
+{
+    QUERY q = query_on(db, which);
+
+    query_put_text(&q, row->id.text);
+    query_put_text(&q, row->device_id.text);
+    query_put_blob(&q, row->ek_hash, sizeof row->ek_hash);
+    if (which == ENROLLMENT_AUDIT_REPLACED)
+        query_put_integer(&q, row->updated_s);
+    return query_done(&q);
+}
+
+static enum err batch_replace(struct store_batch *b, const struct store_enrollment *row)
+{
+    struct db *db = &b->store->import;
+    bool written = false;
+
+    TRY(batch_lock(b));
+    TRY(batch_clear_way(db, ENROLLMENT_AUDIT_REPLACED, row));
+    TRY(batch_clear_way(db, ENROLLMENT_DELETE_CERTIFICATE, row));
+    TRY(batch_clear_way(db, ENROLLMENT_DELETE, row));
+    TRY(batch_insert(db, row, &written));
+    return written ? ERR_OK : ERR_STORE;
+}
+
+enum err store_batch_replace(struct store_batch *b, const struct store_enrollment *row)
+{
+    TRY(b->failed);
+    b->failed = batch_replace(b, row);
     return b->failed;
 }
 

@@ -293,6 +293,11 @@ void query_put_blob(struct query *q, const uint8_t *at, size_t len)
     query_note(q, sqlite3_bind_blob64(q->statement, ++q->parameter, from, len, SQLITE_STATIC));
 }
 
+void query_put_null(struct query *q)
+{
+    query_note(q, sqlite3_bind_null(q->statement, ++q->parameter));
+}
+
 void query_put_integer(struct query *q, int64_t value)
 {
     query_note(q, sqlite3_bind_int64(q->statement, ++q->parameter, value));
@@ -362,6 +367,14 @@ size_t query_take_blob(struct query *q, size_t min_len, uint8_t *ret_bytes, size
     if (bytes.len != 0)
         memcpy(ret_bytes, bytes.at, bytes.len);
     return bytes.len;
+}
+
+bool query_skip_null(struct query *q)
+{
+    bool is_null = sqlite3_column_type(q->statement, q->column) == SQLITE_NULL;
+
+    q->column += is_null;
+    return is_null;
 }
 
 int64_t query_take_integer(struct query *q, int64_t min, int64_t max)

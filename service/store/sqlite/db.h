@@ -84,6 +84,7 @@ struct query {
 struct query query_on(struct db *db, enum statement which);
 void query_put_text(struct query *q, const char *text);
 void query_put_blob(struct query *q, const uint8_t *at, size_t len);
+void query_put_null(struct query *q);
 void query_put_integer(struct query *q, int64_t value);
 
 MUST_USE enum err query_row(struct query *q);  /* ERR_OK: there is a row; ERR_ABSENT: none left */
@@ -92,6 +93,7 @@ MUST_USE enum err query_done(struct query *q); /* for statements without rows */
 void query_take_text(struct query *q, size_t min_len, char *ret_text, size_t cap);
 void query_take_regid(struct query *q, struct regid *ret_id);
 size_t query_take_blob(struct query *q, size_t min_len, uint8_t *ret_bytes, size_t cap);
+bool query_skip_null(struct query *q); /* steps over the column if it holds nothing */
 int64_t query_take_integer(struct query *q, int64_t min, int64_t max);
 MUST_USE enum err query_row_end(const struct query *q);
 

@@ -52,6 +52,8 @@ MUST_USE enum err create_databases(const char *data_dir, struct store_reason *re
 /* The names in DIR and DIR/db last. */
 MUST_USE enum err create_sync_directories(const char *data_dir, struct store_reason *ret_reason);
 
+bool batch_profile_is_empty(const struct store_profile *p);
+
 struct store {
     enum store_mode mode;
     struct store_place place;

@@ -53,6 +53,17 @@ enum err store_enrollment_find_by_key(struct store_reader *r,
     return row_find_enrollment_by_key(&r->db[ENROLLMENTS], ek_hash, ret_row);
 }
 
+enum err store_profile_find(struct store_reader *r, int64_t number,
+                            struct store_profile *ret_profile)
+{
+    return row_find_profile(&r->db[ENROLLMENTS], number, ret_profile);
+}
+
+enum err store_certificate_find(struct store_reader *r, const struct regid *id, struct buf *out)
+{
+    return row_find_certificate(&r->db[ENROLLMENTS], id, out);
+}
+
 enum err store_registration_find(struct store_reader *r, const struct regid *id,
                                  struct store_registration *ret_row)
 {

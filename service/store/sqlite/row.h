@@ -22,6 +22,12 @@ MUST_USE enum err row_find_enrollment_by_key(struct db *db,
                                              struct store_enrollment *ret_row);
 MUST_USE enum err row_find_registration(struct db *db, const struct regid *id,
                                         struct store_registration *ret_row);
+void row_put_profile(struct query *q, const struct store_profile *profile);
+MUST_USE enum err row_find_profile_number(struct db *db, const struct store_profile *profile,
+                                          int64_t *ret_number);
+MUST_USE enum err row_find_profile(struct db *db, int64_t number,
+                                   struct store_profile *ret_profile);
+MUST_USE enum err row_find_certificate(struct db *db, const struct regid *id, struct buf *out);
 MUST_USE enum err row_find_number(struct db *db, enum statement which, uint64_t *ret_number);
 
 #endif

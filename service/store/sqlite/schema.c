@@ -9,6 +9,12 @@
 #define QUOTE(x) QUOTE_(x)
 #define MARK(mark) "PRAGMA application_id = " QUOTE(mark) "; "
 
+#define ENROLLMENT_INDEXES                                                                         \
+    "CREATE UNIQUE INDEX enrollment_id ON enrollment (id);"                                        \
+    "CREATE UNIQUE INDEX enrollment_key ON enrollment (ek_hash);"                                  \
+    "CREATE UNIQUE INDEX enrollment_device ON enrollment (device_id) WHERE device_id IS NOT NULL;"
+const char *const schema_enrollment_indexes = ENROLLMENT_INDEXES;
+
 /* Enrollments come in bulk with random keys: a rowid table is appended to, and only the indexes see
  * random writes. */
 static const char *const enrollment_migrations[] = {
@@ -25,6 +31,50 @@ static const char *const enrollment_migrations[] = {
         " ek BLOB NOT NULL,"
         " srk BLOB NOT NULL"
         ") STRICT;"),
+    /* Two indexes instead of three: nearly every device id is the registration id, so only the others
+     * are kept and indexed (statements.def sees to it that they are unique over both). */
+    MIGRATION(2,
+        "CREATE TABLE profile ("
+        " number INTEGER PRIMARY KEY,"
+        " tags TEXT NOT NULL,"
+        " hubs TEXT NOT NULL,"
+        " allocation TEXT NOT NULL,"
+        " twin TEXT NOT NULL,"
+        " UNIQUE (tags, hubs, allocation, twin)"
+        ") STRICT;"
+        "CREATE TABLE certificate ("
+        " enrollment INTEGER PRIMARY KEY,"
+        " der BLOB NOT NULL"
+        ") STRICT;"
+        "CREATE TABLE audit ("
+        " number INTEGER PRIMARY KEY,"
+        " at_s INTEGER NOT NULL,"
+        " what TEXT NOT NULL,"
+        " id TEXT NOT NULL,"
+        " device_id TEXT NOT NULL,"
+        " ek_hash BLOB NOT NULL,"
+        " by_id TEXT NOT NULL,"
+        " by_ek_hash BLOB NOT NULL"
+        ") STRICT;"
+        "ALTER TABLE enrollment RENAME TO enrollment_1;"
+        "CREATE TABLE enrollment ("
+        " number INTEGER PRIMARY KEY,"
+        " id TEXT NOT NULL CHECK (length(id) BETWEEN 1 AND 128),"
+        " device_id TEXT CHECK (length(device_id) BETWEEN 1 AND 128),"
+        " ek_hash BLOB NOT NULL CHECK (length(ek_hash) = 32),"
+        " pin_srk INTEGER NOT NULL CHECK (pin_srk IN (0, 1)),"
+        " enabled INTEGER NOT NULL CHECK (enabled IN (0, 1)),"
+        " ek_grade INTEGER NOT NULL CHECK (ek_grade IN (0, 1, 2)),"
+        " profile INTEGER NOT NULL,"
+        " created_s INTEGER NOT NULL,"
+        " updated_s INTEGER NOT NULL,"
+        " ek BLOB NOT NULL,"
+        " srk BLOB NOT NULL"
+        ") STRICT;"
+        "INSERT INTO enrollment SELECT number, id, nullif(device_id, id), ek_hash, pin_srk, enabled,"
+        " 0, 0, created_s, updated_s, ek, srk FROM enrollment_1;"
+        "DROP TABLE enrollment_1;"
+        ENROLLMENT_INDEXES),
 };
 
 /* Registrations come one by one, each durable by itself: WITHOUT ROWID dirties one page a row
