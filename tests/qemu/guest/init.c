@@ -8,6 +8,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/random.h>
 #include <net/if.h>
 #include <net/route.h>
 #include <netinet/in.h>
@@ -18,6 +19,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
+#include <sys/random.h>
 #include <sys/reboot.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -31,6 +33,7 @@
 #define GUEST_NETMASK 0xFFFFFF00u
 #define GATEWAY 0x0A000202u       /* 10.0.2.2, behind it the host's loopback */
 #define ARGUMENTS_MAX 32
+#define SEED_LEN 32
 
 static void stamp(void)
 {
@@ -94,6 +97,37 @@ static unsigned modules_load(void)
     }
     (void)fclose(order);
     return count;
+}
+
+/* ---- randomness ---- */
+
+static void tpm_random(unsigned char ret_bytes[SEED_LEN])
+{
+    static const unsigned char get_random[] = {0x80, 0x01, 0, 0, 0, 12, 0, 0, 0x01, 0x7B, 0, SEED_LEN};
+    unsigned char reply[12 + SEED_LEN] = {0};
+    int tpm = open("/dev/tpm0", O_RDWR | O_CLOEXEC);
+    require(tpm >= 0, "/dev/tpm0");
+    require(write(tpm, get_random, sizeof get_random) == sizeof get_random, "/dev/tpm0");
+    require(read(tpm, reply, sizeof reply) == sizeof reply, "GetRandom"); /* an error is shorter */
+    memcpy(ret_bytes, reply + 12, SEED_LEN);
+    (void)close(tpm);
+}
+
+/* A kernel that got no seed from its firmware or processor collects timing noise when it is first
+ * asked, for seconds. The TPM, which this machine trusts anyway, has randomness at once. */
+static void randomness_seed(void)
+{
+    struct { /* struct rand_pool_info and what follows it */
+        int entropy_bits, len;
+        unsigned char bytes[SEED_LEN];
+    } seed = {.entropy_bits = 8 * SEED_LEN, .len = SEED_LEN};
+    if (getrandom(seed.bytes, 1, GRND_NONBLOCK) == 1)
+        return;
+    tpm_random(seed.bytes);
+    int to = open("/dev/random", O_WRONLY | O_CLOEXEC);
+    require(to >= 0 && ioctl(to, RNDADDENTROPY, &seed) == 0, "/dev/random");
+    (void)close(to);
+    tell("Guest: the kernel had no randomness; the TPM's is taken");
 }
 
 /* ---- the network ---- */
@@ -186,6 +220,7 @@ int main(void)
     mount_at("devtmpfs", "/dev", "devtmpfs");
     tell("Guest: the kernel has started its first program");
     tell("Guest: %u modules loaded", modules_load());
+    randomness_seed();
     network_set();
     mount_at("/dev/vda", "/state", "ext4");
     tell("Guest: network and state are there");
