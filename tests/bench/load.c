@@ -3,7 +3,7 @@
  *   load run  --address A --port P --name HOST --ca FILE --id-scope S --keys FILE
  *             [--rounds N] [--connections N] [--group x25519|p256] [--ack FILE] [--static]
  *       provisions every device once a round, each on a connection of its own; prints JSON.
- *       --ack appends a device's id once it was told that it is assigned. --static only plays the
+ *       --ack appends a device's id once it was told that it is assigned (-: to standard output). --static only plays the
  *       requests, against a server that answers without understanding them.
  *   load idle … --connections N --requests 0|1        opens connections, prints "ready", holds them
  *       until standard input ends
@@ -258,7 +258,9 @@ static int run(struct options *o)
     struct device *devices = NULL;
     struct worker workers[64] = {0};
     pthread_t threads[64];
-    int ack = o->ack == NULL ? -1 : open(o->ack, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
+    int ack = o->ack == NULL            ? -1
+              : strcmp(o->ack, "-") == 0 ? STDOUT_FILENO
+                                         : open(o->ack, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
     o->devices = read_keys(o->file, &devices);
     if (o->devices == 0 || o->connections < 1 || o->connections > 64)
         return 1;
