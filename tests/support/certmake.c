@@ -218,7 +218,7 @@ static void signature_put(struct buf *out, struct span tbs, const struct certkey
                             : bits == 256 ? WC_HASH_TYPE_SHA256
                             : bits == 384 ? WC_HASH_TYPE_SHA384
                                           : WC_HASH_TYPE_SHA512;
-    uint8_t digest[64], signature[513] = {0};
+    uint8_t digest[64], signature[900] = {0};
     word32 digest_len = (word32)wc_HashGetDigestSize(type), len = 512;
     MUST(wc_Hash(type, tbs.at, (word32)tbs.len, digest, sizeof digest) == 0);
     if (k->kind == CERTKEY_RSA)
@@ -226,7 +226,7 @@ static void signature_put(struct buf *out, struct span tbs, const struct certkey
     else
         MUST(wc_ecc_sign_hash(digest, digest_len, signature, &len, rng(), &writable(k)->ecc) == 0);
     signature[len / 2] ^= flaw == CERTFLAW_FLIPPED ? 0x10 : 0;
-    len += flaw == CERTFLAW_LONG;
+    len += flaw == CERTFLAW_LONG ? 300 : 0;
     SCRATCH(content);
     buf_put_u8(&content, 0);
     buf_put(&content, span_of(signature, len));

@@ -44,7 +44,7 @@ enum certflaw {
     CERTFLAW_SHORT_DIGEST,  /* a SHA-1 digest signed where the algorithm says SHA-256 */
     CERTFLAW_NO_INFO,       /* PKCS#1 without DigestInfo */
     CERTFLAW_INFO_TRAILING, /* bytes behind the DigestInfo */
-    CERTFLAW_LONG,          /* a byte behind the signature */
+    CERTFLAW_LONG,          /* 300 bytes behind the signature */
 };
 
 /* ---- certificates ---- */

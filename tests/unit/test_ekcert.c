@@ -121,6 +121,46 @@ static void odd_keys(void **state)
     assert_int_equal(c.key, EKCERT_KEY_BAD);
 }
 
+static enum ekcert_key changed(const struct certkey *key, size_t from_end, uint8_t flip)
+{
+    struct scene s = scene_plain();
+    uint8_t der[CERTMAKE_CAP], spki[600];
+    struct ekcert c;
+    s.leaf.key = key;
+    assert_ok(ekcert_read(certmake(&s.leaf, der), &c));
+    memcpy(spki, c.spki.at, c.spki.len);
+    s.leaf.spki = span_of(spki, c.spki.len);
+    spki[c.spki.len - from_end] ^= flip;
+    assert_ok(ekcert_read(certmake(&s.leaf, der), &c));
+    assert_true(c.key != EKCERT_KEY_BAD || (c.modulus.len == 0 && c.point.len == 0));
+    return c.key;
+}
+
+/* Keys the challenge cannot serve are looked at as well: a CA may have one. */
+static void odd_keys_of_other_kinds(void **state)
+{
+    (void)state;
+    assert_int_equal(changed(&keys.weak, 6, 1), EKCERT_KEY_BAD); /* an even modulus */
+    assert_int_equal(changed(&keys.weak, 1, 1), EKCERT_KEY_BAD); /* an even exponent */
+    assert_int_equal(changed(&keys.weak, 6, 2), EKCERT_KEY_RSA_OTHER);
+    assert_int_equal(changed(&keys.p384, 97, 6), EKCERT_KEY_BAD); /* a compressed point */
+    assert_int_equal(changed(&keys.p384, 101, 4), EKCERT_KEY_OTHER); /* no such curve */
+}
+
+static void versions(void **state)
+{
+    (void)state;
+    struct scene s = scene_plain();
+    uint8_t der[CERTMAKE_CAP];
+    struct ekcert c;
+    struct span whole = certmake(&s.leaf, der);
+    assert_memory_equal(der + 8, "\xa0\x03\x02\x01\x02", 5);
+    for (uint8_t version = 0; version < 5; version++) {
+        der[12] = version; /* extensions are version 3's (2) alone */
+        assert_err_of("version", version == 2 ? ERR_OK : ERR_CERTIFICATE, ekcert_read(whole, &c));
+    }
+}
+
 /* ---- as it lies in an NV index ---- */
 
 static void nv_images(void **state)
@@ -166,6 +206,17 @@ static void what_is_cut_or_damaged_is_refused(void **state)
         assert_err(ERR_CERTIFICATE, ekcert_read(span_of(copy, len), &c));
         assert_poisoned(c);
         free(copy);
+    }
+    /* key usage: a bit set where there is none; no bits; five bytes of them */
+    static const struct span usages[] = {
+        {(const uint8_t *)"\x30\x0b\x06\x03\x55\x1d\x0f\x04\x04\x03\x02\x05\x2f", 13},
+        {(const uint8_t *)"\x30\x0b\x06\x03\x55\x1d\x0f\x04\x04\x03\x02\x08\x20", 13},
+        {(const uint8_t *)"\x30\x0a\x06\x03\x55\x1d\x0f\x04\x03\x03\x01\x00", 12},
+    };
+    s.leaf.usage = NO_USAGE;
+    for (size_t i = 0; i < 3; i++) {
+        s.leaf.extensions = usages[i];
+        assert_err(ERR_CERTIFICATE, ekcert_read(certmake(&s.leaf, der), &c));
     }
     /* the same extension twice */
     s.leaf.extensions = SPAN_LITERAL("\x30\x0c\x06\x03\x55\x1d\x13\x01\x01\xff\x04\x02\x30\x00");
@@ -213,6 +264,32 @@ static void pem_files(void **state)
     assert_err(ERR_CERTIFICATE, ekcert_trust_add(t, EKCERT_TRUST_ROOTS, junk));
     ekcert_trust_close(t);
     ekcert_trust_close(NULL);
+}
+
+static void damaged_pem(void **state)
+{
+    (void)state;
+    char long_line[1200];
+    memset(long_line, 'A', sizeof long_line);
+    memcpy(long_line, "-----BEGIN X509 CRL-----", 24);
+    memcpy(long_line + 24 + 1022, "==AAAA-----END X509 CRL-----", 29);
+    const char *const texts[] = {
+        "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATF-----\n",
+        "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE----\n",
+        "-----BEGIN CERTIFICATE-----\nMAA=\n",
+        "-----BEGIN CERTIFICATE-----\nMA!=\n-----END CERTIFICATE-----\n",
+        "-----BEGIN CERTIFICATE-----\nMAA\n-----END CERTIFICATE-----\n",
+        "-----BEGIN CERTIFICATE",
+        long_line,
+    };
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        uint8_t bytes[1200];
+        struct buf der = BUF_OVER(bytes);
+        struct span text = span_text(texts[i]), before = text;
+        enum ekcert_pem kind;
+        assert_err_of(texts[i], ERR_ENCODING, ekcert_pem_next(&text, &der, &kind));
+        assert_span_equal(before, text);
+    }
 }
 
 /* A root that only stands among the intermediates anchors nothing. */
@@ -285,9 +362,12 @@ int main(void)
         cmocka_unit_test(manufacturers_are_read),
         cmocka_unit_test(keys_are_recognised),
         cmocka_unit_test(odd_keys),
+        cmocka_unit_test(odd_keys_of_other_kinds),
+        cmocka_unit_test(versions),
         cmocka_unit_test(nv_images),
         cmocka_unit_test(what_is_cut_or_damaged_is_refused),
         cmocka_unit_test(pem_files),
+        cmocka_unit_test(damaged_pem),
         cmocka_unit_test(an_intermediate_file_makes_no_root),
         cmocka_unit_test(partial_crls_are_refused),
         cmocka_unit_test(everything_has_a_text),

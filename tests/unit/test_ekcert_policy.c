@@ -50,8 +50,8 @@ static void crl_good(struct scene *s)
 
 static void crl_revokes(struct scene *s)
 {
-    static const struct span revoked[] = {{(const uint8_t *)"\x7f", 1},
-                                          {(const uint8_t *)"\x12\x34", 2},
+    static const struct span revoked[] = {{(const uint8_t *)"\x12\x34", 2},
+                                          {(const uint8_t *)"\x7f", 1},
                                           {(const uint8_t *)"\x01\x00", 2}};
     crl_good(s);
     s->crl.revoked = revoked;
@@ -196,6 +196,7 @@ WAY(ecdsa_with_null, both(&s->leaf, SHA256_ECDSA_NULL))
 WAY(inner_differs, s->leaf.inner = SHA512_ECDSA)
 WAY(outer_differs, s->leaf.outer = SHA512_ECDSA)
 WAY(middle_inner_differs, s->middle.inner = SHA512_ECDSA)
+WAY(root_inner_differs, s->root.inner = SHA512_ECDSA)
 WAY(middle_md5, s->root.key = s->root.own = s->root.signer = &keys.rsa_ca;
     s->middle.signer = s->middle.authority = &keys.rsa_ca; both(&s->middle, MD5_RSA))
 /* revocation */
@@ -333,6 +334,7 @@ static const struct row {
     BAD(inner_differs, ALGORITHMS_DIFFER),
     BAD(outer_differs, ALGORITHMS_DIFFER),
     BAD(middle_inner_differs, ALGORITHMS_DIFFER),
+    BAD(root_inner_differs, ALGORITHMS_DIFFER),
     GOOD(crl_good, 2, 0),
     BAD(crl_revokes, REVOKED),
     GOOD(crl_other, 2, 0),
@@ -415,16 +417,16 @@ static void each_algorithm_verifies(void **state)
 }
 
 /* Whatever single bit of a certificate is another, it is not trusted. */
-static void no_bit_can_change(void **state)
+static void bits_change(const struct certkey *issuer, enum certalg algorithm)
 {
-    (void)state;
     struct scene s = scene_plain();
     struct ekcert_trust *t;
     uint8_t der[CERTMAKE_CAP];
     struct ekcert c;
     struct ekcert_verdict v;
     struct tpm_public ek;
-    rsa_issuer(&s);
+    s.middle.key = s.middle.own = s.leaf.signer = s.leaf.authority = issuer;
+    s.leaf.algorithm = algorithm;
     certkey_ek(s.leaf.key, &ek);
     assert_ok(ekcert_trust_open(&t));
     scene_give(t, EKCERT_TRUST_ROOTS, &s.root);
@@ -443,6 +445,32 @@ static void no_bit_can_change(void **state)
     ekcert_judge(t, &c, &ek, &s.policy, s.now_s, &v);
     assert_int_equal(v.reason, EKCERT_GOOD);
     ekcert_trust_close(t);
+}
+
+static void no_bit_can_change(void **state)
+{
+    (void)state;
+    bits_change(&keys.rsa_ca, CERTALG_SHA256);
+    bits_change(&keys.rsa_ca, CERTALG_PSS_SHA256);
+    bits_change(&keys.middle, CERTALG_SHA256);
+}
+
+/* wolfCrypt is not asked to compute with a point off its curve. */
+static void a_ca_key_off_its_curve(void **state)
+{
+    (void)state;
+    struct scene s = scene_plain();
+    uint8_t der[CERTMAKE_CAP], spki[200];
+    struct ekcert c;
+    struct ekcert_verdict v;
+    s.middle.key = s.middle.own = s.leaf.signer = s.leaf.authority = &keys.p384;
+    assert_ok(ekcert_read(certmake(&s.middle, der), &c));
+    assert_true(c.spki.len <= sizeof spki);
+    memcpy(spki, c.spki.at, c.spki.len);
+    spki[c.spki.len - 1] ^= 1;
+    s.middle.spki = span_of(spki, c.spki.len);
+    scene_play(&s, &v);
+    assert_int_equal(v.reason, EKCERT_CA_KEY);
 }
 
 /* ---- long chains and loops ---- */
@@ -517,6 +545,7 @@ int main(void)
         cmocka_unit_test(each_rule_and_each_way_to_break_it),
         cmocka_unit_test(each_algorithm_verifies),
         cmocka_unit_test(no_bit_can_change),
+        cmocka_unit_test(a_ca_key_off_its_curve),
         cmocka_unit_test(chains_have_a_greatest_length),
         cmocka_unit_test(loops_end),
     };
