@@ -5,10 +5,11 @@
 #include <wolfssl/wolfcrypt/random.h>
 #include <wolfssl/wolfcrypt/types.h>
 
+#include "modulus.h"
+
 /* Weaknesses that show in the modulus alone. None of the numbers here is secret. */
 
 #define SMALL_FACTOR_MAX 2000
-#define FERMAT_ROUNDS 100 /* what the CA/Browser Forum's baseline requirements ask for */
 #define PRIME_ROUNDS 3    /* a prime passes any number; a composite that passes is refused too */
 
 const char *attest_weakness_text(enum attest_weakness w)
@@ -79,30 +80,6 @@ static bool has_small_factor(const uint8_t modulus[TPM_RSA_LEN])
         product *= d;
     }
     return shares_factor(residue(modulus, product), first, SMALL_FACTOR_MAX + 1);
-}
-
-/* ---- ROCA: p = k*M + 65537^a mod M, so n too is a power of 65537 modulo each prime of M ---- */
-
-static bool is_power_of_65537(uint32_t value, uint32_t prime)
-{
-    uint32_t power = 1;
-    do {
-        if (power == value)
-            return true;
-        power = power * (65537 % prime) % prime;
-    } while (power != 1);
-    return false;
-}
-
-static bool is_roca(const uint8_t modulus[TPM_RSA_LEN])
-{
-    /* The primes up to 167 of which 65537 does not generate all residues: the rest tell nothing. */
-    static const uint32_t primes[] = {11, 13, 17,  19,  37,  53,  61,  71, 73,
-                                      79, 97, 103, 107, 109, 127, 151, 157};
-    for (size_t i = 0; i < sizeof primes / sizeof *primes; i++)
-        if (!is_power_of_65537(residue(modulus, primes[i]), primes[i]))
-            return false;
-    return true;
 }
 
 /* ---- squares and close primes ---- */
@@ -178,7 +155,7 @@ static int has_close_primes(const mp_int *n, bool *ret_close)
     if (failed == 0)
         failed = square_root(n, &a);
     bool close = false;
-    for (int round = 0; failed == 0 && !close && round < FERMAT_ROUNDS; round++) {
+    for (int round = 0; failed == 0 && !close && round < MODULUS_FERMAT_ROUNDS; round++) {
         failed = mp_add_d(&a, 1, &a);
         if (failed == 0)
             failed = mp_sqr(&a, &rest);
@@ -218,15 +195,16 @@ static enum err judge(const struct tpm_public *pub, bool thorough,
         *ret_weakness = ATTEST_KEY_GOOD;
         return ERR_OK;
     }
-    if (has_small_factor(pub->key)) {
+    struct modulus n = modulus_of(pub->key);
+    if (modulus_has_small_factor(&n) || (thorough && has_small_factor(pub->key)))
         *ret_weakness = ATTEST_WEAK_SMALL_FACTOR;
-        return ERR_OK;
-    }
-    if (is_roca(pub->key)) {
+    else if (modulus_is_roca(&n))
         *ret_weakness = ATTEST_WEAK_ROCA;
-        return ERR_OK;
-    }
-    return judge_number(pub->key, thorough, ret_weakness);
+    else if (thorough || modulus_may_have_close_primes(&n))
+        return judge_number(pub->key, thorough, ret_weakness);
+    else
+        *ret_weakness = ATTEST_KEY_GOOD;
+    return ERR_OK;
 }
 
 enum err attest_key_judge(const struct tpm_public *pub, enum attest_weakness *ret_weakness)
