@@ -122,6 +122,10 @@ struct ekcert {
  * error, see `key`. */
 MUST_USE enum err ekcert_read(struct span bytes, struct ekcert *ret_cert);
 
+/* A public key by itself, SubjectPublicKeyInfo or PKCS#1 RSAPublicKey: sets key, modulus, exponent,
+ * point, challengeable, ek and oddities; all else is empty. */
+void ekcert_public_key_read(struct span der, struct ekcert *ret_key);
+
 /* ---- PEM ----
  * Takes the next block of a text, decodes it into der (cap: 3/4 of the text is always enough), and
  * leaves in *text what follows. What stands between blocks is skipped. ERR_ABSENT: no further block;
@@ -142,8 +146,8 @@ enum ekcert_trust_as {
 struct ekcert_trust_count {
     unsigned roots, intermediates, crls;
 };
-/* A file of certificates and CRLs: PEM with any number of blocks, or one in DER. What is already
- * there is not added again. ERR_CERTIFICATE, ERR_ENCODING, ERR_ABSENT (nothing in it), ERR_MEMORY:
+/* A file of certificates and CRLs: PEM with any number of blocks, or one in DER. A certificate that
+ * is already there is not added again. ERR_CERTIFICATE, ERR_ENCODING, ERR_ABSENT (nothing in it), ERR_MEMORY:
  * close the store then, since a part may be in it; ekcert_trust_blocks tells the block. A CRL with a
  * critical extension (delta, indirect, partial) is ERR_CERTIFICATE: it could not be followed. */
 MUST_USE enum err ekcert_trust_add(struct ekcert_trust *t, enum ekcert_trust_as as,

@@ -13,7 +13,7 @@ static void lengths(void **state)
     (void)state;
     static const char *const wrong[] = {
         "04",         "0480",           "0402aa",       "048101aa", "04817f", "04820080",
-        "0482000161", "0484000000aabb", "048500000001", "04ff",     "1f8101", "04830000ff",
+        "0482000161", "0484000000aabb", "048500000001", "04ff",     "1f01aa", "04830000ff",
     };
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         struct rd r = OVER(wrong[i]);

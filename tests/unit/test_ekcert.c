@@ -335,6 +335,11 @@ static void partial_crls_are_refused(void **state)
                    ekcert_trust_add(t, EKCERT_TRUST_ROOTS, span_slice(whole, 0, len)));
     assert_ok(ekcert_trust_add(t, EKCERT_TRUST_ROOTS, whole));
     assert_int_equal(ekcert_trust_count(t).crls, 1);
+    /* the signed algorithm is another than the unsigned */
+    uint8_t *arc = memmem(der, whole.len, "\xce\x3d\x04\x03\x02", 5);
+    assert_non_null(arc);
+    arc[4] = 4;
+    assert_err(ERR_CERTIFICATE, ekcert_trust_add(t, EKCERT_TRUST_ROOTS, whole));
     ekcert_trust_close(t);
 }
 

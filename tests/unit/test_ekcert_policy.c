@@ -27,6 +27,12 @@
 #define SHA256_ECDSA SPAN_LITERAL("\x30\x0a\x06\x08\x2a\x86\x48\xce\x3d\x04\x03\x02")
 #define SHA256_ECDSA_NULL SPAN_LITERAL("\x30\x0c\x06\x08\x2a\x86\x48\xce\x3d\x04\x03\x02\x05\x00")
 #define SHA512_ECDSA SPAN_LITERAL("\x30\x0a\x06\x08\x2a\x86\x48\xce\x3d\x04\x03\x04")
+#define PSS_SHA256_MASK_SHA512                                                                     \
+    SPAN_LITERAL("\x30\x41\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0a\x30\x34"                   \
+                 "\xa0\x0f\x30\x0d\x06\x09\x60\x86\x48\x01\x65\x03\x04\x02\x01\x05\x00"           \
+                 "\xa1\x1c\x30\x1a\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x08"                   \
+                 "\x30\x0d\x06\x09\x60\x86\x48\x01\x65\x03\x04\x02\x03\x05\x00"                   \
+                 "\xa2\x03\x02\x01\x20")
 #define ED25519 SPAN_LITERAL("\x30\x05\x06\x03\x2b\x65\x70")
 
 static void rsa_issuer(struct scene *s)
@@ -135,6 +141,8 @@ WAY(namesake_without_id, namesake(s); s->extra.own = NULL; s->middle.own = NULL;
 WAY(namesake_only, namesake(s); s->no_middle = true)
 WAY(rolled_over, s->extra = s->root; s->extra.key = s->extra.own = &keys.other;
     s->middle.signer = s->middle.authority = &keys.other)
+WAY(rolled_over_path_len_1, rolled_over(s); s->root.path_len = 1)
+WAY(rolled_over_path_len_0, rolled_over(s); s->root.path_len = 0)
 WAY(rolled_over_no_root, rolled_over(s); s->no_root = true)
 /* the leaf itself */
 WAY(other_key, s->wrong_ek = true)
@@ -188,6 +196,9 @@ WAY(root_sha1, s->root.key = s->root.own = s->root.signer = &keys.rsa_ca;
 WAY(ecdsa_sha1, s->leaf.algorithm = CERTALG_SHA1; s->policy.sha1 = EKCERT_ACCEPT)
 WAY(md5, rsa_issuer(s); both(&s->leaf, MD5_RSA); s->policy.sha1 = EKCERT_ACCEPT)
 WAY(sha224, rsa_issuer(s); both(&s->leaf, SHA224_RSA))
+WAY(pss_other_mask, rsa_issuer(s); s->leaf.algorithm = CERTALG_PSS_SHA256;
+    both(&s->leaf, PSS_SHA256_MASK_SHA512))
+WAY(pss, rsa_issuer(s); s->leaf.algorithm = CERTALG_PSS_SHA256)
 WAY(ed25519, both(&s->leaf, ED25519))
 WAY(rsa_oid_ecc_key, both(&s->leaf, SHA256_RSA))
 WAY(ecc_oid_rsa_key, rsa_issuer(s); both(&s->leaf, SHA256_ECDSA))
@@ -278,6 +289,8 @@ static const struct row {
     GOOD(namesake_without_id, 2, 0),
     BAD(namesake_only, NO_ISSUER),
     GOOD(rolled_over, 3, 0),
+    GOOD(rolled_over_path_len_1, 3, 0), /* what is self-issued does not count */
+    BAD(rolled_over_path_len_0, PATH_LEN),
     BAD(rolled_over_no_root, NO_ISSUER),
     BAD(other_key, OTHER_KEY),
     BAD(leaf_ca, LEAF_IS_CA),
@@ -327,6 +340,8 @@ static const struct row {
     BAD(middle_md5, DIGEST),
     BAD(sha224, ALGORITHM),
     BAD(ed25519, ALGORITHM),
+    GOOD(pss, 2, 0),
+    BAD(pss_other_mask, ALGORITHM),
     BAD(rsa_oid_ecc_key, SIGNATURE_KIND),
     BAD(ecc_oid_rsa_key, SIGNATURE_KIND),
     BAD(other_digest_oid, SIGNATURE),
