@@ -147,9 +147,10 @@ struct ekcert_trust_count {
     unsigned roots, intermediates, crls;
 };
 /* A file of certificates and CRLs: PEM with any number of blocks, or one in DER. A certificate that
- * is already there is not added again. ERR_CERTIFICATE, ERR_ENCODING, ERR_ABSENT (nothing in it), ERR_MEMORY:
- * close the store then, since a part may be in it; ekcert_trust_blocks tells the block. A CRL with a
- * critical extension (delta, indirect, partial) is ERR_CERTIFICATE: it could not be followed. */
+ * is already there is not added again. ERR_CERTIFICATE, ERR_ENCODING, ERR_ABSENT (nothing in it),
+ * ERR_MEMORY: close the store then, since a part may be in it; ekcert_trust_blocks tells the block.
+ * A CRL with a critical extension (delta, indirect, partial) is ERR_CERTIFICATE: it could not be
+ * followed. */
 MUST_USE enum err ekcert_trust_add(struct ekcert_trust *t, enum ekcert_trust_as as,
                                    struct span file);
 struct ekcert_trust_count ekcert_trust_count(const struct ekcert_trust *t);

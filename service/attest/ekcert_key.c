@@ -100,12 +100,28 @@ static enum ekcert_key ek_make(enum ekcert_key kind, struct ekcert *c)
     return kind;
 }
 
+static void key_set(enum ekcert_key kind, struct ekcert *c)
+{
+    c->key = ek_make(kind, c);
+    if (c->key == EKCERT_KEY_BAD) /* nobody is to verify with half a key */
+        c->modulus = c->exponent = c->point = (struct span){0};
+}
+
 void ekcert_key_read(struct span spki, struct ekcert *c)
 {
-    c->key = ek_make(kind_read(spki, c), c);
-    if (c->key == EKCERT_KEY_BAD) { /* nobody is to verify with half a key */
-        c->modulus = c->exponent = c->point = (struct span){0};
-    }
+    key_set(kind_read(spki, c), c);
+}
+
+void ekcert_public_key_read(struct span der, struct ekcert *ret_key)
+{
+    struct ekcert c = {0};
+    struct rd all = rd_over(der);
+    struct rd r = der_open(&all, DER_TAG_SEQUENCE);
+    if (der_peek(&r) == DER_TAG_INTEGER)
+        key_set(rsa_read(der, &c), &c);
+    else
+        ekcert_key_read(der, &c);
+    *ret_key = c;
 }
 
 const char *ekcert_key_text(enum ekcert_key key)

@@ -43,6 +43,17 @@ static void certificate(struct span input)
     ekcert_trust_close(t);
 }
 
+static void key(struct span input)
+{
+    struct ekcert c;
+    ekcert_public_key_read(input, &c);
+    inside(input, c.modulus);
+    inside(input, c.exponent);
+    inside(input, c.point);
+    MUST_HOLD(c.key != EKCERT_KEY_BAD || (c.modulus.len == 0 && c.point.len == 0));
+    MUST_HOLD(c.challengeable == (c.key == EKCERT_KEY_RSA_2048 || c.key == EKCERT_KEY_ECC_P256));
+}
+
 static void file(struct span input)
 {
     struct ekcert_trust *t;
@@ -59,6 +70,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct span rest = span_of(data + 1, size - 1);
     if (data[0] == 'c')
         certificate(rest);
+    else if (data[0] == 'k')
+        key(rest);
     else
         file(rest);
     return 0;

@@ -147,6 +147,31 @@ static void odd_keys_of_other_kinds(void **state)
     assert_int_equal(changed(&keys.p384, 101, 4), EKCERT_KEY_OTHER); /* no such curve */
 }
 
+/* The key by itself, SubjectPublicKeyInfo or PKCS#1, is the same key. */
+static void public_keys_alone(void **state)
+{
+    (void)state;
+    static struct certkey *const all[] = {&keys.ek, &keys.ek_ecc, &keys.p384, &keys.weak};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        struct scene s = scene_plain();
+        uint8_t der[CERTMAKE_CAP];
+        struct ekcert c, alone;
+        s.leaf.key = all[i];
+        assert_ok(ekcert_read(certmake(&s.leaf, der), &c));
+        ekcert_public_key_read(c.spki, &alone);
+        assert_int_equal(alone.key, c.key);
+        assert_int_equal(alone.challengeable, i < 2);
+        assert_true(i >= 2 || tpm_public_same_key(&alone.ek, &c.ek));
+        ekcert_public_key_read(span_slice(c.spki, 0, c.spki.len - 1), &alone);
+        assert_int_equal(alone.key, EKCERT_KEY_BAD);
+        if (all[i]->kind != CERTKEY_RSA)
+            continue;
+        ekcert_public_key_read(span_slice(c.spki, i == 0 ? 24 : 22, c.spki.len), &alone);
+        assert_int_equal(alone.key, c.key);
+        assert_span_equal(c.modulus, alone.modulus);
+    }
+}
+
 static void versions(void **state)
 {
     (void)state;
@@ -368,6 +393,7 @@ int main(void)
         cmocka_unit_test(keys_are_recognised),
         cmocka_unit_test(odd_keys),
         cmocka_unit_test(odd_keys_of_other_kinds),
+        cmocka_unit_test(public_keys_alone),
         cmocka_unit_test(versions),
         cmocka_unit_test(nv_images),
         cmocka_unit_test(what_is_cut_or_damaged_is_refused),
