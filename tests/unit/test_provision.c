@@ -203,7 +203,7 @@ static void answers_and_what_follows(void **state)
         {1, "202 OK", "{\"status\":\"assigning\"}", ERR_PROTOCOL, PROVISION_PROVE, 0},
         {1, "202 OK", "{\"status\":\"assigned\"}", ERR_PROTOCOL, PROVISION_PROVE, 0},
         {1, "200 OK", "{\"status\":\"failed\",\"registrationState\":{\"errorCode\":404201    }}", ERR_NOT_ENROLLED, PROVISION_FAILED, 404201},
-        {1, "202 OK", "{\"status\":\"disabled\",\"status\":\"assigned\"}", ERR_PROTOCOL, PROVISION_PROVE, 0},
+        {1, "202 OK", "{\"status\":\"disabled\",\"status\":\"disabled\"}", ERR_PROTOCOL, PROVISION_PROVE, 0},
         {1, "202 OK", "{\"status\":\"disabled\"} {}", ERR_PROTOCOL, PROVISION_PROVE, 0},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
