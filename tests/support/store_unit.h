@@ -50,7 +50,7 @@ static inline struct store_reader *open_reader(struct store *s)
 }
 
 static inline void assert_same_enrollment(const struct store_enrollment *a,
-                                   const struct store_enrollment *b)
+                                          const struct store_enrollment *b)
 {
     assert_string_equal(a->id.text, b->id.text);
     assert_string_equal(a->device_id.text, b->device_id.text);

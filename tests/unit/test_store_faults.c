@@ -277,7 +277,7 @@ static void t26_stolen_databases_hold_nothing_secret(void **state)
          "audit(number,at_s,what,id,device_id,ek_hash,by_id,by_ek_hash) certificate(enrollment,der) "
          "enrollment(number,id,device_id,ek_hash,pin_srk,enabled,ek_grade,profile,created_s,"
          "updated_s,ek,srk) profile(number,tags,hubs,allocation,twin)"},
-        {REGISTRATIONS_FILE, "registration(id,device_id,generation,ek_hash,hub,operation_id,"
+        {REGISTRATIONS_FILE, "registration(number,id,device_id,generation,ek_hash,hub,operation_id,"
                              "challenge_window,etag,created_s,updated_s,srk)"},
     };
 
