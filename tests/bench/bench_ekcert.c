@@ -44,7 +44,7 @@ static struct ekcert_trust *world_make(void)
                           .path_len = NO_PATH_LEN, .usage = 6, .own = &root};
     must(ekcert_trust_open(&t));
     add(t, &ca);
-    char names[ISSUERS][16];
+    char names[ISSUERS][24];
     for (int i = 0; i < ISSUERS; i++) {
         snprintf(names[i], sizeof names[i], "Issuer %02d", i);
         ca.subject = names[i];
