@@ -128,6 +128,8 @@ static enum err attend(struct hubc *h, uint32_t ms, bool until_delivered)
             return ERR_NETWORK;
         if (until_delivered && is_delivered(h))
             return ERR_OK;
+        if (hubport_is_gone())
+            return ERR_NETWORK;
         uint64_t now_ms = h->clock->monotonic_ms(h->clock);
         if (now_ms >= end_ms)
             return until_delivered ? ERR_TIMEOUT : ERR_OK;

@@ -43,6 +43,11 @@ void hubport_wait(uint32_t timeout_ms)
     port.len = got > 0 ? (size_t)got : 0;
 }
 
+bool hubport_is_gone(void)
+{
+    return port.gone && port.from == port.len;
+}
+
 /* ---- what Paho calls; their prototypes are libc's ---- */
 int hubport_getaddrinfo(const char *, const char *, const struct addrinfo *, struct addrinfo **);
 void hubport_freeaddrinfo(struct addrinfo *);
@@ -125,8 +130,10 @@ int hubport_poll(struct pollfd *fds, nfds_t n, int timeout_ms)
             if (port.from < port.len || port.gone)
                 fds[i].revents |= POLLIN;
         }
-        if ((fds[i].events & POLLOUT) && !port.gone)
+        if (fds[i].events & POLLOUT)
             fds[i].revents |= POLLOUT;
+        if (port.gone) /* Paho looks at a stream only if it is writable, or has hung up */
+            fds[i].revents |= POLLHUP;
         ready += fds[i].revents != 0;
     }
     return ready;

@@ -15,5 +15,6 @@ void hubport_attach(struct hal_transport *stream, uint32_t send_timeout_ms);
 void hubport_detach(void);
 /* Waits until there is something for Paho to read, or the stream is gone. */
 void hubport_wait(uint32_t timeout_ms);
+bool hubport_is_gone(void); /* and everything that came before has been read */
 
 #endif
