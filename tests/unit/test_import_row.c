@@ -30,8 +30,7 @@
     "f00f51a472a1056b93f33c45e360aa8842475036096c71cd4d4cbf7d86e65b11"                             \
     "a61fba318cd3ea775c598eec784f3fd06d7984bcf995af1f4030903e52878424"                             \
     "634a3405ed2d164e2469ebae8fbb78a494671288ccbc7694c5b2532a4cf0ad55"
-/* 2^2048 less one of these is prime; the hash of the last one is of those that are looked at. */
-static const uint32_t below_2_2048[] = {1942289, 1944839, 1946117, 1946163, 3118535};
+#define PRIME_BELOW_2_2048 1942289u /* 2^2048 less this is prime */
 #define SPKI_RSA_BEFORE "30820122300d06092a864886f70d01010105000382010f003082010a0282010100"
 #define SPKI_RSA_AFTER "0203010001"
 #define SPKI_P256 "3059301306072a8648ce3d020106082a8648ce3d03010703420004"
@@ -148,9 +147,9 @@ static void rows(void **state)
         {"one", srk_rsa, "", "", "", ERR_OK, ""}, /* an EK without policy: its attributes will do */
         {"one", ek_ecc, "bm9ib2R5", "", "", ERR_KEY_SHAPE, "storageRootKey: "},
         {"one", ek_ecc, srk_as_ek, "", "", ERR_KEY_ROLE, "storageRootKey: is the endorsement key"},
-        {"one", pem_1024, "", "", "", ERR_KEY_SHAPE, "endorsementKey: the key is neither RSA-2048"},
-        {"one", pem_exponent_3, "", "", "", ERR_KEY_SHAPE, "endorsementKey: the key is neither"},
-        {"one", pem_p384, "", "", "", ERR_KEY_SHAPE, "endorsementKey: the key is neither RSA-2048"},
+        {"one", pem_1024, "", "", "", ERR_KEY_SHAPE, "endorsementKey: the key is"},
+        {"one", pem_exponent_3, "", "", "", ERR_KEY_SHAPE, "endorsementKey: the key is"},
+        {"one", pem_p384, "", "", "", ERR_KEY_SHAPE, "endorsementKey: the key is"},
         {"one", pem_even, "", "", "", ERR_KEY_SHAPE, "endorsementKey: "},
         {"one", pem_off_curve, "", "", "", ERR_KEY_SHAPE, "endorsementKey: "},
     };
@@ -162,7 +161,7 @@ static void rows(void **state)
         char what[60];
         (void)snprintf(what, sizeof what, "row %zu (%.20s)", i, table[i].id);
         POISON(e);
-        assert_err_of(what, table[i].e, check_row(&row, CHECK_EACH, 1000, &e, &why));
+        assert_err_of(what, table[i].e, check_row(&row, CHECK_THOROUGH, 1000, &e, &why));
         if (strncmp(why.text, table[i].why, strlen(table[i].why)) != 0)
             fail_msg("%s: \"%s\"", what, why.text);
         if (table[i].e != ERR_OK) {
@@ -180,7 +179,7 @@ static void a_good_row_becomes_an_enrollment(void **state)
     struct import_reason why;
     uint8_t ek[TPM_PUBLIC_CAP];
     struct buf raw = BUF_OVER(ek);
-    assert_ok(check_row(&row, CHECK_EACH, 1000, &e, &why));
+    assert_ok(check_row(&row, CHECK_THOROUGH, 1000, &e, &why));
     assert_ok(base64_read(span_text(ek_rsa), &raw));
     assert_text("dev-1", regid_span(&e.id));
     assert_text("meter-1", regid_span(&e.device_id));
@@ -192,33 +191,26 @@ static void a_good_row_becomes_an_enrollment(void **state)
     assert_int_equal(1000, e.updated_s);
 }
 
-/* Deep in a long list, a modulus that is prime is looked for in some keys only: which ones, the key
- * itself decides. Every other weakness is found in each. */
-static void care_in_long_lists(void **state)
+/* A modulus that is prime takes milliseconds to be told from a product of two: only the thorough
+ * search does. Every other weakness is found in each row. */
+static void fast_and_thorough(void **state)
 {
     (void)state;
     struct import_row roca = row_of("one", ek_roca, "", "", "");
     struct store_enrollment e;
     struct import_reason why;
-    assert_err(ERR_KEY_WEAK, check_row(&roca, CHECK_SOME, 1000, &e, &why));
-    int found = 0;
-    for (size_t i = 0; i < sizeof below_2_2048 / sizeof *below_2_2048; i++) {
-        char text[600];
-        uint8_t key[TPM_RSA_LEN];
-        struct tpm_public pub;
-        memset(key, 0xff, sizeof key);
-        uint32_t low = 0u - below_2_2048[i];
-        for (int k = 0; k < 4; k++)
-            key[TPM_RSA_LEN - 1 - k] = (uint8_t)(low >> 8 * k);
-        assert_ok(tpm_public_from_key(TPM_ROLE_EK, TPM_KEY_RSA_2048, SPAN_ARRAY(key), &pub));
-        put_base64(text, sizeof text, span_of(pub.raw, pub.raw_len));
-        struct import_row row = row_of("one", text, "", "", "");
-        assert_err(ERR_KEY_WEAK, check_row(&row, CHECK_EACH, 1000, &e, &why));
-        enum err first = check_row(&row, CHECK_SOME, 1000, &e, &why);
-        assert_err(first, check_row(&row, CHECK_SOME, 1000, &e, &why));
-        found += first == ERR_KEY_WEAK;
-    }
-    assert_int_equal(1, found);
+    char text[600];
+    uint8_t key[TPM_RSA_LEN];
+    struct tpm_public pub;
+    assert_err(ERR_KEY_WEAK, check_row(&roca, CHECK_FAST, 1000, &e, &why));
+    memset(key, 0xff, sizeof key);
+    for (int k = 0; k < 4; k++)
+        key[TPM_RSA_LEN - 1 - k] = (uint8_t)(-PRIME_BELOW_2_2048 >> 8 * k);
+    assert_ok(tpm_public_from_key(TPM_ROLE_EK, TPM_KEY_RSA_2048, SPAN_ARRAY(key), &pub));
+    put_base64(text, sizeof text, span_of(pub.raw, pub.raw_len));
+    struct import_row row = row_of("one", text, "", "", "");
+    assert_err(ERR_KEY_WEAK, check_row(&row, CHECK_THOROUGH, 1000, &e, &why));
+    assert_ok(check_row(&row, CHECK_FAST, 1000, &e, &why));
 }
 
 /* The same key as TPM2B_PUBLIC and as PEM is the same enrollment, with the id a device derives. */
@@ -232,7 +224,7 @@ static void both_spellings_are_one_key(void **state)
         memset(e, 0, sizeof e);
         for (int k = 0; k < 2; k++) {
             struct import_row row = row_of("", pairs[i][k], "", "", "");
-            assert_ok(check_row(&row, CHECK_EACH, 1000, &e[k], &why));
+            assert_ok(check_row(&row, CHECK_THOROUGH, 1000, &e[k], &why));
         }
         assert_memory_equal(&e[0], &e[1], sizeof e[0]);
         struct regid id;
@@ -249,7 +241,7 @@ static void a_broken_row_keeps_its_reason(void **state)
     struct store_enrollment e;
     struct import_reason why;
     import_reason_set(&row.broken, "the row is torn");
-    assert_err(ERR_ENCODING, check_row(&row, CHECK_EACH, 1000, &e, &why));
+    assert_err(ERR_ENCODING, check_row(&row, CHECK_THOROUGH, 1000, &e, &why));
     assert_string_equal("the row is torn", why.text);
 }
 
@@ -282,14 +274,14 @@ static void spellings_of_a_key(void **state)
     SPELLED(ERR_ENCODING, "%.*s", (int)len - 1, ek_ecc);
     SPELLED(ERR_KEY_SHAPE, "%.*s", (int)len - 4, ek_ecc);
     SPELLED(ERR_ENCODING, "%sAAAA", ek_ecc);
-    SPELLED(ERR_KEY_SHAPE, "%s%s%s%s", ek_ecc, ek_ecc, ek_ecc, ek_ecc);
+    SPELLED(ERR_ENCODING, "%s%s%s%s", ek_ecc, ek_ecc, ek_ecc, ek_ecc);
     SPELLED(ERR_OK, "  %s  ", pem_ecc);
     for (char *c = pem_ecc; *c != 0; c++)
         text[c - pem_ecc] = *c == '\n' ? ' ' : *c; /* what a spreadsheet makes of it */
     text[strlen(pem_ecc)] = 0;
     expect_key("on one line", text, ERR_OK);
-    SPELLED(ERR_ENCODING, "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
-    SPELLED(ERR_ENCODING, "-----BEGIN RSA PUBLIC KEY-----\nAAAA\n-----END RSA PUBLIC KEY-----\n");
+    SPELLED(ERR_KEY_SHAPE, "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
+    SPELLED(ERR_KEY_SHAPE, "-----BEGIN RSA PUBLIC KEY-----\nAAAA\n-----END RSA PUBLIC KEY-----\n");
     SPELLED(ERR_ENCODING, "-----BEGIN PUBLIC KEY-----\nAAAA");
     SPELLED(ERR_ENCODING, "-----BEGIN PUBLIC KEY-----");
     SPELLED(ERR_ENCODING, "-----BEGIN PUBLIC KEY-----\nA*AA\n-----END PUBLIC KEY-----");
@@ -299,6 +291,8 @@ static void spellings_of_a_key(void **state)
 }
 
 /* ---- what was seen before ---- */
+
+#define ROWS_MAX 50000
 
 static struct store_enrollment enrollment_of(const char *id, uint8_t key, const char *device)
 {
@@ -324,12 +318,12 @@ static void collisions_within_a_run(void **state)
     struct seen *s = NULL;
     struct seen_place there;
     enum seen_what what;
-    assert_ok(seen_open(&s));
+    assert_ok(seen_open(ROWS_MAX, &s));
     struct store_enrollment first = enrollment_of("one", 1, "one");
-    assert_ok(seen_add(s, &first, (struct seen_place){3, 14}));
+    seen_add(s, &first, (struct seen_place){3, 14});
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
         struct store_enrollment e = enrollment_of(table[i].id, table[i].key, table[i].device);
-        assert_ok(seen_find(s, &e, &what, &there));
+        seen_find(s, &e, &what, &there);
         assert_int_equal(table[i].what, what);
         if (what != SEEN_NOTHING) {
             assert_int_equal(3, there.file_index);
@@ -346,19 +340,19 @@ static void what_was_seen_is_bounded(void **state)
     struct seen_place there;
     enum seen_what what;
     struct store_enrollment e = enrollment_of("one", 1, "one");
-    assert_ok(seen_open(&s));
-    for (uint32_t i = 0; i <= SEEN_ROWS_MAX; i++) {
+    assert_ok(seen_open(ROWS_MAX, &s));
+    for (uint32_t i = 0; i <= ROWS_MAX; i++) {
         assert_false(seen_is_full(s));
         (void)snprintf(e.id.text, sizeof e.id.text, "id-%u", i);
         e.device_id = e.id;
         memcpy(e.ek_hash, &i, sizeof i);
-        assert_ok(seen_add(s, &e, (struct seen_place){0, i}));
+        seen_add(s, &e, (struct seen_place){0, i});
     }
     assert_true(seen_is_full(s));
-    assert_ok(seen_find(s, &e, &what, &there)); /* one too many */
+    seen_find(s, &e, &what, &there); /* one too many */
     assert_int_equal(SEEN_NOTHING, what);
     e = enrollment_of("id-7", 99, "x");
-    assert_ok(seen_find(s, &e, &what, &there)); /* what was known stays known */
+    seen_find(s, &e, &what, &there); /* what was known stays known */
     assert_int_equal(SEEN_ID, what);
     assert_int_equal(7, there.line);
     seen_close(s);
@@ -369,7 +363,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rows),
         cmocka_unit_test(a_good_row_becomes_an_enrollment),
-        cmocka_unit_test(care_in_long_lists),
+        cmocka_unit_test(fast_and_thorough),
         cmocka_unit_test(both_spellings_are_one_key),
         cmocka_unit_test(a_broken_row_keeps_its_reason),
         cmocka_unit_test(spellings_of_a_key),

@@ -32,7 +32,7 @@ static enum err read_key(const struct import_row *row, enum import_column column
                          struct import_reason *ret_reason)
 {
     enum tpm_key_role role = column == COLUMN_ENDORSEMENT_KEY ? TPM_ROLE_EK : TPM_ROLE_SRK;
-    enum err e = keytext_read(row->fields[column], role, ret_pub, ret_reason);
+    enum err e = keytext_column_read(row, column, role, ret_pub, ret_reason);
     if (e == ERR_OK)
         e = judge(ret_pub, care, ret_reason);
     if (e != ERR_OK)

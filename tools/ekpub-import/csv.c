@@ -92,6 +92,33 @@ static enum step field_any(struct scan *s, struct csv_record *record)
     return step;
 }
 
+/* Nearly every record: one line, nothing quoted. Its fields point into the window itself. */
+static bool plain_record(struct span window, bool whole, struct csv_record *ret_record)
+{
+    const uint8_t *mark = memchr(window.at, '\n', window.len);
+    if (mark == NULL && !whole)
+        return false;
+    struct csv_record r = {.len = mark != NULL ? (size_t)(mark - window.at) + 1 : window.len};
+    struct span rest = span_of(window.at, mark != NULL ? r.len - 1 : r.len);
+    if (mark != NULL && rest.len > 0 && rest.at[rest.len - 1] == '\r')
+        rest.len--;
+    if (memchr(rest.at, '"', rest.len) != NULL || memchr(rest.at, 0, rest.len) != NULL ||
+        memchr(rest.at, '\r', rest.len) != NULL)
+        return false;
+    for (const uint8_t *comma; (comma = memchr(rest.at, ',', rest.len)) != NULL;) {
+        size_t len = (size_t)(comma - rest.at);
+        if (r.count < CSV_FIELDS_MAX)
+            r.fields[r.count] = span_of(rest.at, len);
+        r.count++;
+        rest = span_of(comma + 1, rest.len - len - 1);
+    }
+    if (r.count < CSV_FIELDS_MAX)
+        r.fields[r.count] = rest;
+    r.count++;
+    *ret_record = r;
+    return true;
+}
+
 enum csv_find csv_record_find(struct span window, bool whole, uint8_t *scratch,
                               struct csv_record *ret_record)
 {
@@ -99,6 +126,8 @@ enum csv_find csv_record_find(struct span window, bool whole, uint8_t *scratch,
         window.len = IMPORT_ROW_CAP;
         whole = false;
     }
+    if (plain_record(window, whole, ret_record))
+        return CSV_RECORD;
     struct scan scan = {.window = window, .whole = whole, .out = scratch};
     struct csv_record record = {0};
     enum step step;
@@ -126,6 +155,13 @@ static enum err find_next(struct csv *c, struct source *s, enum csv_find *ret_fi
         TRY(source_window(s, IMPORT_ROW_CAP + 1, &window));
         if (window.len == 0)
             return ERR_ABSENT;
+        size_t breaks = 0; /* many at once: there are files of nothing else */
+        while (breaks < window.len && window.at[breaks] == '\n')
+            breaks++;
+        if (breaks > 0) {
+            source_take(s, breaks);
+            continue;
+        }
         *ret_find = csv_record_find(window, s->end, c->scratch, ret_record);
         if (*ret_find != CSV_RECORD || !is_blank(ret_record))
             return ERR_OK;
@@ -133,32 +169,45 @@ static enum err find_next(struct csv *c, struct source *s, enum csv_find *ret_fi
     }
 }
 
-static enum err read_header(struct csv *c, const struct csv_record *record,
-                            struct import_reason *ret_reason)
+static enum err read_column(struct csv *c, size_t at, struct span field,
+                            const struct import_map *map, struct import_reason *ret_reason)
 {
-    bool seen[COLUMN_COUNT] = {false};
+    char name[80];
+    import_text_safe(field, name, sizeof name);
+    bool known = import_map_find(map, field, &c->columns[at]);
+    bool twice = false;
+    for (size_t i = 0; known && i < at && c->columns[at] != COLUMN_COUNT; i++)
+        twice = twice || c->columns[i] == c->columns[at];
+    if (known && !twice)
+        return ERR_OK;
+    import_reason_set(ret_reason, "the header has %s column \"%s\"",
+                      twice ? "twice the" : "an unknown", name);
+    return ERR_CONFIG;
+}
+
+static enum err read_header(struct csv *c, const struct csv_record *record,
+                            const struct import_map *map, struct import_reason *ret_reason)
+{
+    bool has_key = false;
+    if (record->count > CSV_FIELDS_MAX) {
+        import_reason_set(ret_reason, "the header has more than %d columns", CSV_FIELDS_MAX);
+        return ERR_CONFIG;
+    }
     for (size_t i = 0; i < record->count; i++) {
-        char name[80];
-        struct span field = i < CSV_FIELDS_MAX ? record->fields[i] : SPAN_LITERAL("");
-        import_text_safe(field, name, sizeof name);
-        enum import_column column = import_column_find(field);
-        if (column == COLUMN_COUNT || seen[column]) {
-            import_reason_set(ret_reason, "the header has %s column \"%s\"",
-                              column == COLUMN_COUNT ? "an unknown" : "twice the", name);
-            return ERR_CONFIG;
-        }
-        seen[column] = true;
-        c->columns[i] = column; /* i < COLUMN_COUNT: each column at most once */
+        TRY(read_column(c, i, record->fields[i], map, ret_reason));
+        has_key = has_key || c->columns[i] == COLUMN_ENDORSEMENT_KEY ||
+                  c->columns[i] == COLUMN_EK_CERTIFICATE;
     }
     c->column_count = record->count;
-    if (!seen[COLUMN_ENDORSEMENT_KEY]) {
+    if (!has_key) {
         import_reason_set(ret_reason, "the header lacks the column endorsementKey");
         return ERR_CONFIG;
     }
     return ERR_OK;
 }
 
-enum err csv_begin(struct csv *c, struct source *s, struct import_reason *ret_reason)
+enum err csv_begin(struct csv *c, struct source *s, const struct import_map *map,
+                   struct import_reason *ret_reason)
 {
     enum csv_find find;
     struct csv_record record;
@@ -173,7 +222,9 @@ enum err csv_begin(struct csv *c, struct source *s, struct import_reason *ret_re
                           find == CSV_TOO_LONG ? "it does not end" : record.why);
         return ERR_CONFIG;
     }
-    TRY(read_header(c, &record, ret_reason));
+    TRY(read_header(c, &record, map, ret_reason));
+    c->header_len = record.len <= sizeof c->header ? record.len : 0;
+    memcpy(c->header, s->bytes + s->from, c->header_len);
     source_take(s, record.len);
     return ERR_OK;
 }
@@ -187,7 +238,8 @@ static void read_fields(const struct csv *c, const struct csv_record *record,
         return;
     }
     for (size_t i = 0; i < c->column_count; i++)
-        row->fields[c->columns[i]] = record->fields[i];
+        if (c->columns[i] != COLUMN_COUNT)
+            row->fields[c->columns[i]] = record->fields[i];
 }
 
 enum err csv_next(struct csv *c, struct source *s, struct import_row *ret_row)
@@ -198,6 +250,7 @@ enum err csv_next(struct csv *c, struct source *s, struct import_row *ret_row)
     struct import_row row = {.line = s->line};
     if (find == CSV_RECORD) {
         read_fields(c, &record, &row);
+        row.origin = span_of(s->bytes + s->from, record.len);
         source_take(s, record.len);
     } else {
         if (find == CSV_TOO_LONG)

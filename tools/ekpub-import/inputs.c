@@ -10,7 +10,7 @@ struct input {
 
 struct inputs {
     const char *const *files;
-    enum import_format format;
+    const struct reader_options *options;
     size_t count;
     uint64_t bytes;
     bool endless; /* one of them has no size */
@@ -35,7 +35,7 @@ static enum err input_open(struct inputs *in, size_t index, struct import_reason
     for (size_t i = 0; i < index && standard_input; i++)
         if (strcmp(in->files[i], "-") == 0)
             return refuse(ERR_IO, file, "standard input can be read only once", ret_reason);
-    enum err e = reader_open(file, in->format, &input->reader, &why);
+    enum err e = reader_open(file, in->options, &input->reader, &why);
     if (e != ERR_OK)
         return refuse(e, file, why.text, ret_reason);
     if ((standard_input ? fstat(0, &input->st) : stat(file, &input->st)) != 0)
@@ -49,14 +49,14 @@ static enum err input_open(struct inputs *in, size_t index, struct import_reason
     return ERR_OK;
 }
 
-enum err inputs_open(const char *const *files, size_t count, enum import_format format,
+enum err inputs_open(const char *const *files, size_t count, const struct reader_options *options,
                      struct inputs **ret_inputs, struct import_reason *ret_reason)
 {
     struct inputs *in = calloc(1, sizeof *in + count * sizeof in->each[0]);
     if (in == NULL)
         return refuse(ERR_MEMORY, files[0], err_text(ERR_MEMORY), ret_reason);
     in->files = files;
-    in->format = format;
+    in->options = options;
     in->count = count;
     for (size_t i = 0; i < count; i++) {
         enum err e = input_open(in, i, ret_reason);
@@ -83,7 +83,7 @@ enum err inputs_take(struct inputs *in, size_t index, struct reader **ret_reader
 {
     struct import_reason why;
     if (in->each[index].reader == NULL) {
-        enum err e = reader_open(in->files[index], in->format, ret_reader, &why);
+        enum err e = reader_open(in->files[index], in->options, ret_reader, &why);
         return e == ERR_OK ? e : refuse(e, in->files[index], why.text, ret_reason);
     }
     *ret_reader = in->each[index].reader;

@@ -9,9 +9,11 @@
 #include "reader.h"
 
 struct inputs;
-/* ERR_IO, ERR_CONFIG, ERR_MEMORY; the reason names the file. */
-MUST_USE enum err inputs_open(const char *const *files, size_t count, enum import_format format,
-                              struct inputs **ret_inputs, struct import_reason *ret_reason);
+/* The options stay the caller's until inputs_close. ERR_IO, ERR_CONFIG, ERR_MEMORY; the reason
+ * names the file. */
+MUST_USE enum err inputs_open(const char *const *files, size_t count,
+                              const struct reader_options *options, struct inputs **ret_inputs,
+                              struct import_reason *ret_reason);
 void inputs_close(struct inputs *in); /* NULL is fine */
 /* The rows of one file. Pass it to reader_close. */
 MUST_USE enum err inputs_take(struct inputs *in, size_t index, struct reader **ret_reader,

@@ -9,22 +9,35 @@ static void json_release(json_t **value)
 }
 
 /* Copies the member's text; a decoded string is never longer than the line that held it. */
-static bool take_member(struct buf *scratch, const char *name, json_t *value,
-                        struct import_row *row)
+static bool take_member(const struct import_map *map, struct buf *scratch, const char *name,
+                        json_t *value, struct import_row *row)
 {
-    enum import_column column = import_column_find(span_text(name));
-    if (column == COLUMN_COUNT) {
+    enum import_column column;
+    if (!import_map_find(map, span_text(name), &column)) {
         char safe[80];
         import_text_safe(span_text(name), safe, sizeof safe);
         import_reason_set(&row->broken, "unknown member \"%s\"", safe);
         return false;
     }
+    if (column == COLUMN_COUNT)
+        return true;
     bool flag = column == COLUMN_PIN_SRK;
+    size_t begin = scratch->len;
+    if (column >= COLUMN_TAGS && (json_is_object(value) || json_is_array(value))) {
+        size_t left = scratch->cap - scratch->len;
+        size_t len = json_dumpb(value, (char *)scratch->at + begin, left, JSON_COMPACT);
+        if (len > left) {
+            import_reason_set(&row->broken, "%s is too long", name);
+            return false;
+        }
+        scratch->len += len;
+        row->fields[column] = span_of(scratch->at + begin, len);
+        return true;
+    }
     if (flag ? !json_is_boolean(value) : !json_is_string(value)) {
         import_reason_set(&row->broken, "%s is not a %s", name, flag ? "boolean" : "string");
         return false;
     }
-    size_t begin = scratch->len;
     if (flag)
         buf_put_text(scratch, json_is_true(value) ? "true" : "false");
     else
@@ -41,7 +54,7 @@ void jsonl_row_read(struct jsonl *j, struct span line, struct import_row *row)
     if (root == NULL || !json_is_object(root)) {
         char why[120];
         import_text_safe(span_text(root == NULL ? error.text : "no object"), why, sizeof why);
-        import_reason_set(&row->broken, "the line is not a JSON object: %s", why);
+        import_reason_set(&row->broken, "not a JSON object: %s", why);
         return;
     }
     struct buf scratch = BUF_OVER(j->scratch);
@@ -49,7 +62,7 @@ void jsonl_row_read(struct jsonl *j, struct span line, struct import_row *row)
     json_t *value;
     json_object_foreach(root, name, value)
     {
-        if (!take_member(&scratch, name, value, row))
+        if (!take_member(j->map, &scratch, name, value, row))
             return;
     }
     ERR_ASSERT(!scratch.full);
@@ -91,6 +104,7 @@ enum err jsonl_next(struct jsonl *j, struct source *s, struct import_row *ret_ro
         TRY(source_skip_line(s));
     } else {
         jsonl_row_read(j, line, &row);
+        row.origin = line;
         source_take(s, taken);
     }
     *ret_row = row;

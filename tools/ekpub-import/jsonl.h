@@ -4,9 +4,11 @@
 #ifndef IMPORT_JSONL_H
 #define IMPORT_JSONL_H
 
+#include "map.h"
 #include "source.h"
 
 struct jsonl {
+    const struct import_map *map;
     uint8_t scratch[IMPORT_ROW_CAP];
 };
 /* The row in one line of text. Its fields point into scratch. */

@@ -53,7 +53,7 @@ static enum err run_open(struct run *r)
 {
     const struct import_args *a = r->args;
     struct import_reason why;
-    enum err e = inputs_open(a->files, a->file_count, a->format, &r->inputs, &why);
+    enum err e = inputs_open(a->files, a->file_count, a->reading, &r->inputs, &why);
     if (e != ERR_OK)
         return fail("", e, why.text);
     e = sink_open(a->data_dir, a->files, a->dry_run, &r->sink, &why);
@@ -126,13 +126,13 @@ static enum err block_fill(struct run *r, struct reader *reader)
     return ERR_OK;
 }
 
-static enum err stopped(struct run *r, enum err e)
+static enum err stopped(struct run *r, enum err e, const char *why)
 {
     char file[300];
     progress_clear(&r->progress);
     import_text_safe(span_text(r->block->file), file, sizeof file);
     (void)fprintf(stderr, "ekpub-import: stopped in %s after %llu rows: %s\n", file,
-                  (unsigned long long)rows_of(r), stop_asked ? "interrupted" : err_text(e));
+                  (unsigned long long)rows_of(r), stop_asked ? "interrupted" : why);
     return e;
 }
 
@@ -146,12 +146,14 @@ static enum err run_reader(struct run *r, struct reader *reader, size_t index)
         if (e == ERR_OK && stop_asked)
             e = ERR_UNAVAILABLE;
         if (e != ERR_OK)
-            return stopped(r, e);
+            return stopped(r, e, err_text(e));
         progress_show(&r->progress, r->bytes_before + reader_bytes(reader), rows_of(r),
                       r->outcomes[IMPORT_REFUSED]);
     }
     r->bytes_before += reader_bytes(reader);
-    return filled == ERR_ABSENT ? ERR_OK : stopped(r, filled);
+    return filled == ERR_ABSENT ? ERR_OK
+                                : stopped(r, filled, filled == ERR_IO ? reader_why(reader)
+                                                                      : err_text(filled));
 }
 
 static enum err run_files(struct run *r)

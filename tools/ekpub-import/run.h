@@ -8,7 +8,7 @@
 struct import_args {
     const char *data_dir;
     const char *report; /* NULL: none */
-    enum import_format format;
+    const struct reader_options *reading;
     bool dry_run;
     const char *const *files;
     size_t file_count;
