@@ -15,8 +15,8 @@ MUST_USE enum err http_tls_open(const char *certificate_file, const char *key_fi
 void http_tls_close(struct http_tls *t);
 
 /* Ciphertext is taken from the socket in pieces of this size: records are short, and the library
- * asks for five bytes, then for the rest. */
-#define HTTP_SESSION_AHEAD 1024
+ * asks for five bytes, then for the rest. A request with two RSA keys comes in one piece. */
+#define HTTP_SESSION_AHEAD 2048
 /* In one turn of the loop a session takes no more than this from its socket, so that one busy
  * client cannot keep the others waiting. */
 #define HTTP_SESSION_TURN_BYTES 131072

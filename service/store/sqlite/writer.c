@@ -148,7 +148,7 @@ static void *writer_run(void *arg)
 /* ---- from outside ---- */
 
 static enum err writer_enqueue(struct writer *w, const struct store_registration *row,
-                               struct store_waiter *waiter)
+                               struct store_waiter *waiter, bool *ret_wake)
 {
     if (w->count == WRITER_QUEUE_ROWS || w->stopping)
         return ERR_UNAVAILABLE;
@@ -156,20 +156,25 @@ static enum err writer_enqueue(struct writer *w, const struct store_registration
     entry->row = *row;
     entry->waiter = waiter;
     w->count++;
-    if (w->idle)
-        (void)pthread_cond_signal(&w->work);
+    *ret_wake = w->idle;
+    w->idle = false;
     return ERR_OK;
 }
 
+/* Wakes the thread only after letting go of what it needs first: else it would wake up to wait. */
 enum err writer_assign(struct writer *w, const struct store_registration *row,
                        struct store_waiter *waiter)
 {
+    bool wake = false;
+
     ERR_ASSERT(row->srk_len <= sizeof row->srk);
     if (atomic_load(&w->place->broken))
         return ERR_STORE;
     (void)pthread_mutex_lock(&w->lock);
-    enum err e = writer_enqueue(w, row, waiter);
+    enum err e = writer_enqueue(w, row, waiter, &wake);
     (void)pthread_mutex_unlock(&w->lock);
+    if (wake)
+        (void)pthread_cond_signal(&w->work);
     return e;
 }
 
