@@ -1,6 +1,6 @@
 /* CPU time of one activation blob, for each combination of EK and SRK, and of the smaller parts.
- * Many keys take turns, as devices do: wolfCrypt's cache for points seen before would make one
- * repeated ECC key look cheaper than it is. */
+ * Many keys take turns, as devices do: where wolfCrypt is built with a cache for points seen before,
+ * one repeated ECC key would look cheaper than it is. */
 #include <wolfssl/options.h>
 
 #include <attest.h>

@@ -497,7 +497,7 @@ static void *wipe_wrap(void *argument)
 }
 
 /* Runs on a stack of our own, which shows what the wrap, and wolfCrypt below it, left there. */
-#define STACK_LEN (16 << 20) /* thread-local storage, point caches and all, lies there too */
+#define STACK_LEN (16 << 20) /* thread-local storage lies there too, point caches where there are any */
 static uint8_t *wipe_on_own_stack(struct wipe_run *run)
 {
     uint8_t *stack =
