@@ -2,9 +2,11 @@
  *   load keys --devices N --file FILE --list CSV      makes keys, and the list to import
  *   load run  --address A --port P --name HOST --ca FILE --id-scope S --keys FILE
  *             [--rounds N] [--connections N] [--group x25519|p256] [--ack FILE] [--static]
+ *             [--until connect|challenge]
  *       provisions every device once a round, each on a connection of its own; prints JSON.
- *       --ack appends a device's id once it was told that it is assigned (-: to standard output). --static only plays the
- *       requests, against a server that answers without understanding them.
+ *       --until hangs up after that step. --ack appends a device's id once it was told that it is
+ *       assigned (-: to standard output). --static only plays the requests, against a server that
+ *       answers without understanding them.
  *   load idle … --connections N --requests 0|1        opens connections, prints "ready", holds them
  *       until standard input ends
  */
@@ -33,6 +35,7 @@ struct options {
     int port, devices, rounds, connections, requests;
     bool is_static;
     enum tls_group group;
+    enum step until; /* the last step taken */
 };
 
 struct device {
@@ -155,6 +158,7 @@ static enum err put_token(const struct worker *w, const struct device *d, struct
     return softdevice_put_token(&key, resource, time(NULL) + 3600, out);
 }
 
+/* Whatever of the steps is taken: us is zeros before. */
 static enum err provision(struct worker *w, struct tls_client *c, const struct device *d,
                           uint32_t us[STEPS])
 {
@@ -165,12 +169,19 @@ static enum err provision(struct worker *w, struct tls_client *c, const struct d
     uint64_t start = now_us();
     TRY(tls_client_connect(c, w->o->address, (uint16_t)w->o->port, w->o->name));
     uint64_t connected = now_us();
+    us[STEP_CONNECT] = us[STEP_WHOLE] = (uint32_t)(connected - start);
+    if (w->o->until == STEP_CONNECT)
+        return ERR_OK;
     put_request(&request, w->o, d, NULL);
     TRY(tls_client_exchange(c, buf_span(&request), &answer));
     uint64_t challenged = now_us();
     if (answer.status != 401)
         return ERR_PROTOCOL;
     w->challenge_body = answer.body.len;
+    us[STEP_CHALLENGE] = (uint32_t)(challenged - connected);
+    us[STEP_WHOLE] += us[STEP_CHALLENGE];
+    if (w->o->until == STEP_CHALLENGE)
+        return ERR_OK;
     TRY(put_token(w, d, find_blob(answer.body), &token));
     request.len = 0;
     put_request(&request, w->o, d, &token);
@@ -178,10 +189,8 @@ static enum err provision(struct worker *w, struct tls_client *c, const struct d
     TRY(tls_client_exchange(c, buf_span(&request), &answer));
     uint64_t assigned = now_us();
     w->assigned_body = answer.body.len;
-    us[STEP_CONNECT] = (uint32_t)(connected - start);
-    us[STEP_CHALLENGE] = (uint32_t)(challenged - connected);
     us[STEP_ASSIGNED] = (uint32_t)(assigned - proving);
-    us[STEP_WHOLE] = us[STEP_CONNECT] + us[STEP_CHALLENGE] + us[STEP_ASSIGNED];
+    us[STEP_WHOLE] += us[STEP_ASSIGNED];
     return answer.status == 202 ? ERR_OK : ERR_PROTOCOL;
 }
 
@@ -201,7 +210,7 @@ static void *work(void *arg)
         abort();
     for (int round = 0; round < w->o->rounds; round++)
         for (int i = w->first; i < w->o->devices; i += w->stride) {
-            uint32_t us[STEPS];
+            uint32_t us[STEPS] = {0};
             enum err e = provision(w, c, &w->devices[i], us);
             tls_client_disconnect(c);
             if (e != ERR_OK) {
@@ -334,6 +343,7 @@ static const struct argp_option option_list[] = {
     {"group", 'g', "NAME", 0, "x25519 or p256", 0},
     {"ack", 'A', "FILE", 0, "acknowledged ids", 0},
     {"static", 'S', NULL, 0, "do not understand the answers", 0},
+    {"until", 'u', "STEP", 0, "connect or challenge: no further", 0},
     {0},
 };
 
@@ -355,6 +365,7 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
     case 'g': o->group = strcmp(arg, "p256") == 0 ? TLS_GROUP_P256 : TLS_GROUP_X25519; return 0;
     case 'A': o->ack = arg; return 0;
     case 'S': o->is_static = true; return 0;
+    case 'u': o->until = strcmp(arg, "connect") == 0 ? STEP_CONNECT : STEP_CHALLENGE; return 0;
     case ARGP_KEY_ARG: o->command = arg; return 0;
     default: return ARGP_ERR_UNKNOWN;
     }
@@ -363,7 +374,8 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 int main(int argc, char **argv)
 {
     static const struct argp argp = {option_list, parse_option, "keys|run|idle", NULL, 0, 0, 0};
-    struct options o = {.rounds = 1, .connections = 1, .devices = 1, .requests = 1, .command = ""};
+    struct options o = {.rounds = 1, .connections = 1, .devices = 1, .requests = 1, .command = "",
+                        .until = STEP_ASSIGNED};
     argp_parse(&argp, argc, argv, 0, NULL, &o);
     if (strcmp(o.command, "keys") == 0)
         return make_keys(&o);
