@@ -74,5 +74,8 @@ wolfssl_provide() {
   prefix=$cache/wolfssl-$key
   [ -f "$prefix/lib/libwolfssl.a" ] && [ -f "$prefix/include/wolfssl/options.h" ] ||
     wolfssl_build "$machine" "$prefix"
+  # What was compiled against another one must be older than this one, or it would not be again.
+  [ "$(readlink "build/deps/wolfssl${1:+-$1}")" = "$prefix" ] ||
+    touch "$prefix/include/wolfssl/options.h" "$prefix/lib/libwolfssl.a"
   ln -sfn "$prefix" "build/deps/wolfssl${1:+-$1}"
 }
