@@ -325,6 +325,7 @@ struct small_residues {
 
 static bool may_be_square(const struct small_residues *at, unsigned j)
 {
+#pragma GCC unroll 8 /* then each remainder is by a constant, hence a product */
     for (size_t i = 0; i < COUNT(square_moduli); i++) {
         unsigned m = square_moduli[i], a = at->s[i] + j;
         if (!tables.square[i][(a * a + m - at->n[i]) % m])

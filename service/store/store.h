@@ -157,6 +157,25 @@ MUST_USE enum err store_batch_replace(struct store_batch *b, const struct store_
 MUST_USE enum err store_batch_commit(struct store_batch *b); /* durable on ERR_OK; frees b always */
 void store_batch_rollback(struct store_batch *b);            /* frees b; NULL is fine */
 
+/* ---- the first load (STORE_IMPORT) ----
+ * Into a fresh file, without indexes until all rows are there; then it takes the place of the empty
+ * database at once. For that nobody else may have the database open, and no reader of this process:
+ * ERR_STORE_BUSY. ERR_DUPLICATE: there are enrollments already. In both cases nothing has changed,
+ * and batches will do. */
+struct store_load;
+MUST_USE enum err store_load_begin(struct store *s, struct store_load **ret_load,
+                                   struct store_reason *ret_reason);
+/* Rows are numbered from 1. The caller vouches that no two share id, key or device id. */
+MUST_USE enum err store_load_put(struct store_load *l, const struct store_enrollment *row);
+MUST_USE enum err store_load_certificate(struct store_load *l, struct span der); /* of the last row */
+MUST_USE enum err store_load_profile(struct store_load *l, const struct store_profile *profile,
+                                     int64_t *ret_number);
+MUST_USE enum err store_load_find(struct store_load *l, int64_t number,
+                                  struct store_enrollment *ret_row);
+/* Durable on ERR_OK; nothing is in otherwise. Frees l always. */
+MUST_USE enum err store_load_commit(struct store_load *l, struct store_reason *ret_reason);
+void store_load_abandon(struct store_load *l); /* NULL is fine */
+
 /* STORE_IMPORT. ERR_ABSENT. Durable on ERR_OK. */
 MUST_USE enum err store_enrollment_set_enabled(struct store *s, const struct regid *id,
                                                bool enabled, int64_t now_s);

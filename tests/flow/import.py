@@ -128,7 +128,7 @@ def reasons():
         (["two", ek[2], "", "device-one", ""], "refused", "deviceId: enrolled already for one"),
         (["good", ek[1], "", "", ""], "same", "reasons.csv:2"),
         (["good", ek[3], "", "", ""], "refused", "reasons.csv:2"),
-        (["three", ek[1], "", "", ""], "refused", "for good ("),
+        (["three", ek[1], "", "", ""], "refused", "enrolled already for "),
         (["", "", "", "", ""], "refused", "endorsementKey: there is none"),
         (["roca", b64(rsa(ROCA)), "", "", ""], "refused", "CVE-2017-15361"),
         (["prime", b64(rsa(prime)), "", "", ""], "refused", "prime"),
@@ -281,7 +281,7 @@ def killed():
     expect(run.status == 0 and len(run.rows) == 4000, f"the second run completes: {run}")
     same = {r["registrationId"] for r in run.rows if r["outcome"] == "same"}
     expect({r["registrationId"] for r in said} <= same, "all that was reported is enrolled")
-    expect(len(same) % 500 == 0 and len(same) < 3000, f"whole transactions are: {len(same)}")
+    expect(len(same) < 3000, f"what was not given is not: {len(same)}")
     case("killed in the middle: what was reported is enrolled, the rest follows in a second run")
 
 
@@ -307,6 +307,10 @@ def interrupted():
 
 def full_disk():
     listed = bulk("full.csv", "full", 4000, 300000)
+    run = Run(listed, data=path("small"))
+    expect(run.status == 2 and "no space left" in run.err and not run.rows and "nothing changed" in run.out,
+           f"a first load that finds no space leaves nothing: {run}")
+    Run(bulk("first.csv", "first", 1, 299000), data=path("small")).expect(0, (1, 1, 0, 0))
     run = Run(listed, data=path("small"))
     new = sum(r["outcome"] == "new" for r in run.rows)
     expect(run.status == (1 if new else 2) and "no space left" in run.err and "ended early" in run.out,

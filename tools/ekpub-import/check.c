@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "keytext.h"
+#include "options.h"
 
 /* Puts the column's name before a reason. */
 static void name_column(struct import_reason *reason, enum import_column column)
@@ -15,12 +16,9 @@ static void name_column(struct import_reason *reason, enum import_column column)
 static enum err judge(const struct tpm_public *pub, enum check_care care,
                       struct import_reason *ret_reason)
 {
-    uint8_t hash[TPM_KEY_HASH_LEN];
     enum attest_weakness weakness = ATTEST_KEY_GOOD;
-    TRY(tpm_public_key_hash(pub, hash));
-    bool thorough = care == CHECK_EACH || hash[0] % CHECK_SAMPLE == 0;
-    enum err e =
-        thorough ? attest_key_judge(pub, &weakness) : attest_key_judge_quick(pub, &weakness);
+    enum err e = care == CHECK_THOROUGH ? attest_key_judge(pub, &weakness)
+                                        : attest_key_judge_quick(pub, &weakness);
     if (e == ERR_OK && weakness == ATTEST_KEY_GOOD)
         return ERR_OK;
     import_reason_set(ret_reason, "%s", e == ERR_OK ? attest_weakness_text(weakness) : err_text(e));
@@ -100,27 +98,49 @@ static enum err read_srk(const struct import_row *row, enum check_care care,
     return ERR_OK;
 }
 
+/* Only whether they are right: the sink reads them once more. */
+static enum err check_options(const struct import_row *row, struct store_enrollment *ret_enrollment,
+                              struct import_reason *ret_reason)
+{
+    if (!options_has_profile(row) && row->fields[COLUMN_STATUS].len == 0)
+        return ERR_OK;
+    struct import_options options = {0};
+    TRY(options_read(row, &options, ret_reason));
+    ret_enrollment->enabled = !options.disabled;
+    return ERR_OK;
+}
+
+static enum err check_fields(const struct import_row *row, enum check_care care,
+                             struct store_enrollment *e, struct import_reason *ret_reason)
+{
+    struct tpm_public ek;
+    TRY(read_pin(row, &e->pin_srk, ret_reason));
+    TRY(check_options(row, e, ret_reason));
+    TRY(read_key(row, COLUMN_ENDORSEMENT_KEY, care, &ek, ret_reason));
+    TRY(read_ids(row, &ek, e, ret_reason));
+    TRY(read_srk(row, care, &ek, e, ret_reason));
+    TRY(tpm_public_key_hash(&ek, e->ek_hash));
+    memcpy(e->ek, ek.raw, ek.raw_len);
+    e->ek_len = ek.raw_len;
+    return ERR_OK;
+}
+
 enum err check_row(const struct import_row *row, enum check_care care, int64_t now_s,
                    struct store_enrollment *ret_enrollment, struct import_reason *ret_reason)
 {
     struct store_enrollment e = {.enabled = true, .created_s = now_s, .updated_s = now_s};
-    struct tpm_public ek;
+    enum err outcome;
     *ret_reason = row->broken;
     if (row->broken.text[0] != 0)
         return ERR_ENCODING;
-    import_reason_set(ret_reason, "%s", err_text(ERR_CRYPTO)); /* until a better one is known */
     if (row->fields[COLUMN_ENDORSEMENT_KEY].len == 0) {
         import_reason_set(ret_reason, "endorsementKey: there is none");
         return ERR_ENCODING;
     }
-    TRY(read_pin(row, &e.pin_srk, ret_reason));
-    TRY(read_key(row, COLUMN_ENDORSEMENT_KEY, care, &ek, ret_reason));
-    TRY(read_ids(row, &ek, &e, ret_reason));
-    TRY(read_srk(row, care, &ek, &e, ret_reason));
-    TRY(tpm_public_key_hash(&ek, e.ek_hash));
-    memcpy(e.ek, ek.raw, ek.raw_len);
-    e.ek_len = ek.raw_len;
-    *ret_enrollment = e;
-    ret_reason->text[0] = 0;
-    return ERR_OK;
+    outcome = check_fields(row, care, &e, ret_reason);
+    if (outcome == ERR_OK)
+        *ret_enrollment = e;
+    else if (ret_reason->text[0] == 0)
+        import_reason_set(ret_reason, "%s", err_text(outcome));
+    return outcome;
 }

@@ -6,12 +6,21 @@
 
 #include "row.h"
 
-/* That a modulus is itself prime takes milliseconds to find out, more than all the rest: a long
- * list would take hours. So the first rows of a run are searched for that too, and of the rest one
- * key in CHECK_SAMPLE, chosen by its hash: enough to notice a list of random numbers. */
-#define CHECK_THOROUGH_ROWS 1000
-#define CHECK_SAMPLE 32
-enum check_care { CHECK_EACH, CHECK_SOME };
+struct ekpolicy;
+
+/* How far weak keys are searched for. CHECK_FAST, microseconds a key: shape, ROCA, 100 rounds of
+ * Fermat's method, squares, factors below 752, curve points. CHECK_THOROUGH, milliseconds: also
+ * factors up to 2000, and a modulus that is itself prime. The first rows of a run are always
+ * searched thoroughly: enough to notice a list of random numbers. */
+enum check_care { CHECK_FAST, CHECK_THOROUGH };
+#define CHECK_FIRST_ROWS 64
+
+struct check_terms {
+    const struct ekpolicy *ek; /* NULL: certificates are not looked at */
+    enum check_care care;
+    int64_t now_s;
+    bool disabled; /* what a row without provisioningStatus gets */
+};
 
 /* Any error: the row is refused, and ret_reason says why. */
 MUST_USE enum err check_row(const struct import_row *row, enum check_care care, int64_t now_s,
@@ -23,6 +32,9 @@ MUST_USE enum err check_row(const struct import_row *row, enum check_care care, 
 struct checkers;
 MUST_USE enum err checkers_open(struct checkers **ret_checkers); /* ERR_MEMORY */
 void checkers_close(struct checkers *c);                         /* NULL is fine */
-void checkers_run(struct checkers *c, struct import_block *b, int64_t now_s);
+/* The block is theirs until the end; the caller may do something else in between, and lends a hand
+ * with what is left in the end. */
+void checkers_start(struct checkers *c, struct import_block *b, const struct check_terms *terms);
+void checkers_wait(struct checkers *c);
 
 #endif

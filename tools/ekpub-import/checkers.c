@@ -6,15 +6,18 @@
 #include <unistd.h>
 
 #include "check.h"
+#include "ekpolicy.h"
+#include "options.h"
 
 #define CHECKERS_MAX 16
+#define TAKEN_AT_ONCE 8 /* rows */
 
 struct checkers {
     pthread_mutex_t lock;
     pthread_cond_t wake; /* a block is there, or it is time to end */
     pthread_cond_t idle; /* nobody works on the block any more */
     struct import_block *block;
-    int64_t now_s;
+    struct check_terms terms;
     uint64_t round; /* of the block */
     int busy;
     bool end;
@@ -23,10 +26,17 @@ struct checkers {
     pthread_t threads[CHECKERS_MAX];
 };
 
-static void check_item(struct import_item *item, enum check_care care, int64_t now_s)
+static void check_item(struct import_item *item, enum check_care care,
+                       const struct check_terms *terms)
 {
-    enum err e = check_row(&item->row, care, now_s, &item->enrollment, &item->reason);
+    ekpolicy_prepare(&item->row);
+    enum err e = check_row(&item->row, care, terms->now_s, &item->enrollment, &item->reason);
+    if (e == ERR_OK && terms->ek != NULL)
+        e = ekpolicy_apply(terms->ek, terms->now_s, item);
     item->outcome = e == ERR_OK ? IMPORT_NEW : IMPORT_REFUSED;
+    item->has_profile = options_has_profile(&item->row);
+    if (terms->disabled && item->row.fields[COLUMN_STATUS].len == 0)
+        item->enrollment.enabled = false;
     import_text_safe(e == ERR_OK ? regid_span(&item->enrollment.id)
                                  : item->row.fields[COLUMN_REGISTRATION_ID],
                      item->id, sizeof item->id);
@@ -34,12 +44,14 @@ static void check_item(struct import_item *item, enum check_care care, int64_t n
 
 static void work(struct checkers *c)
 {
-    enum check_care care = c->block->rows_before < CHECK_THOROUGH_ROWS ? CHECK_EACH : CHECK_SOME;
     for (;;) {
-        size_t i = atomic_fetch_add(&c->next, 1);
-        if (i >= c->block->count)
+        size_t from = atomic_fetch_add(&c->next, TAKEN_AT_ONCE);
+        if (from >= c->block->count)
             return;
-        check_item(&c->block->items[i], care, c->now_s);
+        for (size_t i = from; i < from + TAKEN_AT_ONCE && i < c->block->count; i++) {
+            bool first = c->block->rows_before + i < CHECK_FIRST_ROWS;
+            check_item(&c->block->items[i], first ? CHECK_THOROUGH : c->terms.care, &c->terms);
+        }
     }
 }
 
@@ -97,16 +109,20 @@ void checkers_close(struct checkers *c)
     free(c);
 }
 
-void checkers_run(struct checkers *c, struct import_block *b, int64_t now_s)
+void checkers_start(struct checkers *c, struct import_block *b, const struct check_terms *terms)
 {
     pthread_mutex_lock(&c->lock);
     c->block = b;
-    c->now_s = now_s;
+    c->terms = *terms;
     atomic_store(&c->next, 0);
     c->busy = c->count;
     c->round++;
     pthread_cond_broadcast(&c->wake);
     pthread_mutex_unlock(&c->lock);
+}
+
+void checkers_wait(struct checkers *c)
+{
     work(c);
     pthread_mutex_lock(&c->lock);
     while (c->busy > 0)

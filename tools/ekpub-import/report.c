@@ -48,8 +48,8 @@ static enum err check_target(int fd, const struct inputs *inputs, struct import_
     return ERR_DUPLICATE;
 }
 
-enum err report_open(const char *path, const struct inputs *inputs, struct report **ret_report,
-                     struct import_reason *ret_reason)
+enum err report_open(const char *path, const struct inputs *inputs, uint64_t keep,
+                     struct report **ret_report, struct import_reason *ret_reason)
 {
     __attribute__((cleanup(fd_release))) int fd =
         open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOCTTY, 0644);
@@ -61,7 +61,8 @@ enum err report_open(const char *path, const struct inputs *inputs, struct repor
     }
     TRY(check_target(fd, inputs, ret_reason));
     struct stat st;
-    if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && ftruncate(fd, 0) != 0) {
+    if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
+        (ftruncate(fd, (off_t)keep) != 0 || lseek(fd, 0, SEEK_END) < 0)) {
         import_reason_set(ret_reason, "%s", strerror(errno));
         return ERR_IO;
     }
@@ -98,8 +99,29 @@ enum err report_block(struct report *r, const struct import_block *b)
         return ERR_OK;
     import_text_safe(span_text(b->file), file, sizeof file);
     for (size_t i = 0; i < b->count; i++)
-        TRY(report_item(r->out, file, &b->items[i]));
+        if (b->items[i].outcome != IMPORT_UNTRIED)
+            TRY(report_item(r->out, file, &b->items[i]));
     return fflush(r->out) == 0 ? ERR_OK : ERR_IO;
+}
+
+enum err report_sync(struct report *r, uint64_t *ret_bytes)
+{
+    *ret_bytes = 0;
+    if (r == NULL)
+        return ERR_OK;
+    if (fflush(r->out) != 0 || (fsync(fileno(r->out)) != 0 && errno != EINVAL && errno != EROFS))
+        return ERR_IO;
+    off_t at = ftello(r->out);
+    *ret_bytes = at > 0 ? (uint64_t)at : 0;
+    return ERR_OK;
+}
+
+void report_forget(struct report *r)
+{
+    if (r == NULL || fflush(r->out) != 0)
+        return;
+    (void)!ftruncate(fileno(r->out), 0);
+    rewind(r->out);
 }
 
 enum err report_close(struct report *r)

@@ -60,7 +60,9 @@ void import_text_safe(struct span s, char *ret_text, size_t cap)
 const char *import_outcome_name(enum import_outcome o)
 {
     static const char *const names[] = {
-        [IMPORT_NEW] = "new", [IMPORT_SAME] = "same", [IMPORT_REFUSED] = "refused"};
+        [IMPORT_NEW] = "new",           [IMPORT_SAME] = "same",
+        [IMPORT_REPLACED] = "replaced", [IMPORT_SKIPPED] = "skipped",
+        [IMPORT_REFUSED] = "refused",   [IMPORT_UNTRIED] = "untried"};
     return names[o];
 }
 
@@ -99,6 +101,10 @@ void import_block_add(struct import_block *b, const struct import_row *row)
     ERR_ASSERT(import_block_has_room(b));
     struct import_item *item = &b->items[b->count++];
     item->row = *row;
+    item->reason.text[0] = 0;
+    item->ek_certificate = span_of(NULL, 0);
+    item->vendor[0] = 0;
+    item->has_profile = false;
     struct span origin = block_copy(b, row->origin);
     item->row.origin = origin;
     for (unsigned c = 0; c < COLUMN_COUNT; c++) {

@@ -49,7 +49,15 @@ struct import_row {
     struct import_reason broken; /* not empty: the fields could not be told apart */
 };
 
-enum import_outcome { IMPORT_NEW, IMPORT_SAME, IMPORT_REFUSED };
+enum import_outcome {
+    IMPORT_NEW,
+    IMPORT_SAME,
+    IMPORT_REPLACED, /* another enrollment went */
+    IMPORT_SKIPPED,  /* another enrollment stays */
+    IMPORT_REFUSED,
+    IMPORT_UNTRIED, /* the run ended early */
+    IMPORT_OUTCOMES
+};
 const char *import_outcome_name(enum import_outcome o);
 
 #define IMPORT_ID_CAP 160
@@ -65,9 +73,9 @@ struct import_item {
     bool has_profile; /* its options are not those of the whole run: options_read */
 };
 
-/* As many rows as one transaction takes. */
-#define IMPORT_BLOCK_ROWS STORE_BATCH_MAX
-#define IMPORT_BLOCK_BYTES (512 * 1024)
+/* Rows are sorted, checked and reported by so many. */
+#define IMPORT_BLOCK_ROWS 2048
+#define IMPORT_BLOCK_BYTES (2 * 1024 * 1024)
 struct import_block {
     const char *file; /* where the rows are from, for reports */
     size_t file_index;

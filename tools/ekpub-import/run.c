@@ -3,27 +3,40 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
-#include "check.h"
+#include "checkpoint.h"
 #include "inputs.h"
+#include "manifest.h"
 #include "progress.h"
+#include "rejects.h"
 #include "report.h"
-#include "sink.h"
+#include "tally.h"
 
 #define SHOWN_WITH_REPORT 20 /* refusals on the terminal, when the report has them all */
+#define CHECKPOINT_EVERY_S 2
+#define STREAM_ROWS 500 /* of a pipe: what comes slowly need not wait for more */
 
 struct run {
     const struct import_args *args;
+    bool dry_run; /* as asked for, or to see first whether all would be well */
     struct inputs *inputs;
+    bool stream; /* one of them has no size */
     struct checkers *checkers;
     struct sink *sink;
     struct report *report;
-    struct import_block *block;
+    struct rejects *rejects;
+    struct import_block *blocks[2]; /* one is checked while the other is written */
+    struct import_block *pending;   /* checked, not written yet; NULL: none */
     struct progress progress;
     uint64_t bytes_before; /* of the files that are done */
-    uint64_t outcomes[IMPORT_REFUSED + 1];
-    bool sampled; /* some rows were checked with CHECK_SOME */
+    uint64_t rows_read;
+    uint64_t shown; /* refusals */
+    struct tally tally;
+    struct checkpoint checkpoint;
+    char checkpoint_path[CHECKPOINT_PATH_CAP];
+    time_t checkpoint_next;
 };
 
 static volatile sig_atomic_t stop_asked;
@@ -31,11 +44,6 @@ static volatile sig_atomic_t stop_asked;
 void import_stop(void)
 {
     stop_asked = 1;
-}
-
-static uint64_t rows_of(const struct run *r)
-{
-    return r->outcomes[IMPORT_NEW] + r->outcomes[IMPORT_SAME] + r->outcomes[IMPORT_REFUSED];
 }
 
 /* ---- setting up and tearing down ---- */
@@ -48,6 +56,51 @@ static enum err fail(const char *what, enum err e, const char *why)
     return e;
 }
 
+static enum err open_sink(struct run *r, struct import_reason *ret_why)
+{
+    const struct import_args *a = r->args;
+    const struct sink_terms terms = {
+        .data_dir = a->data_dir,
+        .files = a->files,
+        .options = &a->options,
+        .conflict = a->conflict,
+        .dry_run = r->dry_run,
+        .may_load = inputs_bytes(r->inputs) > 0 && !a->resume,
+    };
+    return sink_open(&terms, &r->sink, ret_why);
+}
+
+/* Where an interrupted run goes on. */
+static enum err open_checkpoint(struct run *r, struct import_reason *ret_why)
+{
+    const struct import_args *a = r->args;
+    checkpoint_path(a->data_dir, a->files, a->file_count, r->checkpoint_path);
+    if (!a->resume)
+        return ERR_OK;
+    enum err e = checkpoint_read(r->checkpoint_path, a->files, a->file_count, &r->checkpoint,
+                                 ret_why);
+    if (e == ERR_ABSENT)
+        return ERR_OK; /* it never got that far, or it got to the end */
+    TRY(e);
+    memcpy(r->tally.outcomes, r->checkpoint.outcomes, sizeof r->tally.outcomes);
+    r->rows_read = tally_rows(&r->tally);
+    return ERR_OK;
+}
+
+static enum err open_outputs(struct run *r)
+{
+    const struct import_args *a = r->args;
+    struct import_reason why;
+    enum err e = ERR_OK;
+    if (a->report != NULL)
+        e = report_open(a->report, r->inputs, r->checkpoint.report_bytes, &r->report, &why);
+    if (e != ERR_OK)
+        return fail(a->report, e, why.text);
+    if (a->rejects != NULL)
+        e = rejects_open(a->rejects, r->inputs, r->checkpoint.rejects_bytes, &r->rejects, &why);
+    return e == ERR_OK ? e : fail(a->rejects, e, why.text);
+}
+
 /* Everything that can be wrong before the first row. */
 static enum err run_open(struct run *r)
 {
@@ -56,15 +109,18 @@ static enum err run_open(struct run *r)
     enum err e = inputs_open(a->files, a->file_count, a->reading, &r->inputs, &why);
     if (e != ERR_OK)
         return fail("", e, why.text);
-    e = sink_open(a->data_dir, a->files, a->dry_run, &r->sink, &why);
+    r->stream = inputs_bytes(r->inputs) == 0;
+    e = open_checkpoint(r, &why);
+    if (e == ERR_OK)
+        e = open_sink(r, &why);
     if (e != ERR_OK)
         return fail(a->data_dir, e, why.text);
-    r->block = malloc(sizeof *r->block);
-    e = r->block == NULL ? ERR_MEMORY : checkers_open(&r->checkers);
+    for (int i = 0; i < 2; i++)
+        r->blocks[i] = malloc(sizeof *r->blocks[i]);
+    e = r->blocks[0] == NULL || r->blocks[1] == NULL ? ERR_MEMORY : checkers_open(&r->checkers);
     if (e != ERR_OK)
         return fail("", e, err_text(e));
-    e = a->report == NULL ? ERR_OK : report_open(a->report, r->inputs, &r->report, &why);
-    return e == ERR_OK ? e : fail(a->report, e, why.text);
+    return open_outputs(r);
 }
 
 static enum err run_close(struct run *r)
@@ -72,22 +128,24 @@ static enum err run_close(struct run *r)
     sink_close(r->sink);
     checkers_close(r->checkers);
     inputs_close(r->inputs);
-    free(r->block);
-    return report_close(r->report);
+    free(r->blocks[0]);
+    free(r->blocks[1]);
+    enum err e = report_close(r->report);
+    enum err rejected = rejects_close(r->rejects);
+    return e == ERR_OK ? rejected : e;
 }
 
 /* ---- rows ---- */
 
-static void show_refusals(struct run *r)
+static void show_refusals(struct run *r, const struct import_block *b)
 {
-    const struct import_block *b = r->block;
     char file[300];
     import_text_safe(span_text(b->file), file, sizeof file);
     for (size_t i = 0; i < b->count; i++) {
         const struct import_item *item = &b->items[i];
         if (item->outcome != IMPORT_REFUSED)
             continue;
-        uint64_t shown = r->outcomes[IMPORT_REFUSED]++;
+        uint64_t shown = r->shown++;
         if (r->report != NULL && shown > SHOWN_WITH_REPORT)
             continue;
         progress_clear(&r->progress);
@@ -99,127 +157,258 @@ static void show_refusals(struct run *r)
     }
 }
 
-static enum err block_finish(struct run *r)
+/* Not in a load, which happens at once in the end, nor in a dry run. */
+static enum err note_progress(struct run *r, const struct import_block *b)
 {
-    struct import_block *b = r->block;
-    if (b->count == 0)
+    struct checkpoint *c = &r->checkpoint;
+    c->file_rows = b->file_index == c->file_index ? c->file_rows + b->count : b->count;
+    c->file_index = b->file_index;
+    if (r->dry_run || sink_is_load(r->sink) || time(NULL) < r->checkpoint_next)
         return ERR_OK;
-    r->sampled = r->sampled || b->rows_before >= CHECK_THOROUGH_ROWS;
-    checkers_run(r->checkers, b, (int64_t)time(NULL));
-    TRY(sink_write(r->sink, b));
-    for (size_t i = 0; i < b->count; i++)
-        if (b->items[i].outcome != IMPORT_REFUSED)
-            r->outcomes[b->items[i].outcome]++;
-    show_refusals(r);
+    memcpy(c->outcomes, r->tally.outcomes, sizeof c->outcomes);
+    TRY(report_sync(r->report, &c->report_bytes));
+    TRY(rejects_sync(r->rejects, &c->rejects_bytes));
+    r->checkpoint_next = time(NULL) + CHECKPOINT_EVERY_S;
+    return checkpoint_write(r->checkpoint_path, r->args->files, r->args->file_count, c);
+}
+
+static enum err block_finish(struct run *r, struct import_block *b)
+{
+    if (b == NULL || b->count == 0)
+        return ERR_OK;
+    enum err written = sink_write(r->sink, b);
+    tally_block(&r->tally, b);
+    show_refusals(r, b);
     enum err e = report_block(r->report, b);
-    return e == ERR_OK ? e : fail(r->args->report, e, "the report cannot be written");
+    TRY(written);
+    if (e != ERR_OK)
+        return fail(r->args->report, e, "the report cannot be written");
+    e = rejects_block(r->rejects, b);
+    if (e != ERR_OK)
+        return fail(r->args->rejects, e, "the rejects cannot be written");
+    e = note_progress(r, b);
+    return e == ERR_OK ? e : fail(r->checkpoint_path, e, "the checkpoint cannot be written");
 }
 
 /* ERR_ABSENT when the file has no more. */
-static enum err block_fill(struct run *r, struct reader *reader)
+static enum err block_fill(struct run *r, struct import_block *b, struct reader *reader)
 {
-    while (import_block_has_room(r->block)) {
+    while (import_block_has_room(b) && (!r->stream || b->count < STREAM_ROWS)) {
         struct import_row row;
         TRY(reader_next(reader, &row));
-        import_block_add(r->block, &row);
+        import_block_add(b, &row);
+        r->rows_read++;
     }
     return ERR_OK;
 }
 
-static enum err stopped(struct run *r, enum err e, const char *why)
+static enum err stopped(struct run *r, const char *file, enum err e, const char *why)
 {
-    char file[300];
+    char safe[300];
     progress_clear(&r->progress);
-    import_text_safe(span_text(r->block->file), file, sizeof file);
-    (void)fprintf(stderr, "ekpub-import: stopped in %s after %llu rows: %s\n", file,
-                  (unsigned long long)rows_of(r), stop_asked ? "interrupted" : why);
+    import_text_safe(span_text(file), safe, sizeof safe);
+    (void)fprintf(stderr, "ekpub-import: stopped in %s after %llu rows: %s\n", safe,
+                  (unsigned long long)tally_rows(&r->tally), why);
     return e;
+}
+
+/* While the checkers have the block, what was checked before is written; then all lend a hand. */
+static enum err block_check(struct run *r, struct import_block *b)
+{
+    const struct check_terms terms = {.care = r->args->care,
+                                      .ek = r->args->ek,
+                                      .now_s = (int64_t)time(NULL),
+                                      .disabled = r->args->options.disabled};
+    checkers_start(r->checkers, b, &terms);
+    enum err e = block_finish(r, r->pending);
+    checkers_wait(r->checkers);
+    r->pending = e == ERR_OK ? b : NULL;
+    if (e == ERR_OK && r->stream) {
+        r->pending = NULL;
+        e = block_finish(r, b);
+    }
+    return e;
+}
+
+static struct import_block *free_block(const struct run *r)
+{
+    return r->blocks[r->pending == r->blocks[0]];
 }
 
 static enum err run_reader(struct run *r, struct reader *reader, size_t index)
 {
+    const char *file = r->args->files[index];
     enum err filled = ERR_OK;
     while (filled == ERR_OK) {
-        import_block_clear(r->block, r->args->files[index], index, rows_of(r));
-        filled = block_fill(r, reader);
-        enum err e = block_finish(r);
-        if (e == ERR_OK && stop_asked)
-            e = ERR_UNAVAILABLE;
+        struct import_block *b = free_block(r);
+        import_block_clear(b, file, index, r->rows_read);
+        filled = block_fill(r, b, reader);
+        enum err e = block_check(r, b);
         if (e != ERR_OK)
-            return stopped(r, e, err_text(e));
-        progress_show(&r->progress, r->bytes_before + reader_bytes(reader), rows_of(r),
-                      r->outcomes[IMPORT_REFUSED]);
+            return stopped(r, file, e, err_text(e));
+        progress_show(&r->progress, r->bytes_before + reader_bytes(reader), r->rows_read,
+                      r->tally.outcomes[IMPORT_REFUSED]);
+        if (stop_asked)
+            filled = ERR_UNAVAILABLE;
     }
+    enum err e = block_finish(r, r->pending);
+    r->pending = NULL;
+    if (e != ERR_OK)
+        return stopped(r, file, e, err_text(e));
     r->bytes_before += reader_bytes(reader);
-    return filled == ERR_ABSENT ? ERR_OK
-                                : stopped(r, filled, filled == ERR_IO ? reader_why(reader)
-                                                                      : err_text(filled));
+    if (filled == ERR_ABSENT)
+        return ERR_OK;
+    return stopped(r, file, filled,
+                   stop_asked            ? "interrupted"
+                   : filled == ERR_IO    ? reader_why(reader)
+                                         : err_text(filled));
+}
+
+/* What the checkpoint says is done already. */
+static enum err skip_rows(struct reader *reader, uint64_t rows)
+{
+    struct import_row row;
+    while (rows-- > 0)
+        TRY(reader_next(reader, &row));
+    return ERR_OK;
+}
+
+static enum err run_file(struct run *r, size_t index)
+{
+    struct reader *reader;
+    struct import_reason why;
+    enum err e = inputs_take(r->inputs, index, &reader, &why);
+    if (e != ERR_OK)
+        return fail("", e, why.text);
+    rejects_header(r->rejects, reader_header(reader));
+    if (index == r->checkpoint.file_index)
+        e = skip_rows(reader, r->checkpoint.file_rows);
+    if (e == ERR_OK)
+        e = run_reader(r, reader, index);
+    else
+        e = stopped(r, r->args->files[index], ERR_CONFIG, "the file is shorter than it was");
+    reader_close(reader);
+    return e;
 }
 
 static enum err run_files(struct run *r)
 {
-    for (size_t i = 0; i < r->args->file_count; i++) {
-        struct reader *reader;
-        struct import_reason why;
-        enum err e = inputs_take(r->inputs, i, &reader, &why);
-        if (e != ERR_OK)
-            return fail("", e, why.text);
-        e = run_reader(r, reader, i);
-        reader_close(reader);
-        TRY(e);
-    }
+    for (size_t i = r->checkpoint.file_index; i < r->args->file_count; i++)
+        TRY(run_file(r, i));
     return ERR_OK;
 }
 
 /* ---- the end ---- */
 
+/* Rows read are accepted, unchanged or refused: none is lost on the way. */
+static enum err balance(const struct run *r, enum err e)
+{
+    if (e != ERR_OK || tally_rows(&r->tally) == r->rows_read)
+        return e;
+    (void)fprintf(stderr, "ekpub-import: %llu rows were read, but %llu have an outcome\n",
+                  (unsigned long long)r->rows_read, (unsigned long long)tally_rows(&r->tally));
+    return ERR_STORE;
+}
+
+static bool all_well(const struct run *r)
+{
+    return r->tally.outcomes[IMPORT_REFUSED] == 0;
+}
+
+/* A first load becomes real only here. It is kept when it was interrupted, too, but not when it was
+ * to be all or nothing. */
+static enum err finish(struct run *r, enum err e)
+{
+    struct import_reason why = {""};
+    const struct import_args *a = r->args;
+    bool interrupted = e == ERR_UNAVAILABLE && stop_asked;
+    if (!sink_is_load(r->sink))
+        return e;
+    if ((e == ERR_OK || interrupted) && !(a->all_or_nothing && (interrupted || !all_well(r)))) {
+        enum err finished = sink_finish(r->sink, &why);
+        if (finished == ERR_OK)
+            return e;
+        e = fail(a->data_dir, finished, why.text);
+    }
+    report_forget(r->report);
+    r->tally.outcomes[IMPORT_NEW] = 0;
+    return e == ERR_OK ? ERR_CONFLICT : e;
+}
+
 static void summarise(const struct run *r, enum err e)
 {
-    (void)printf("rows %llu, new %llu, same %llu, refused %llu\n", (unsigned long long)rows_of(r),
-                 (unsigned long long)r->outcomes[IMPORT_NEW],
-                 (unsigned long long)r->outcomes[IMPORT_SAME],
-                 (unsigned long long)r->outcomes[IMPORT_REFUSED]);
-    if (e != ERR_OK)
-        (void)printf("ended early: the new rows counted here are %s, the rest was not tried\n",
-                     r->args->dry_run ? "what would be enrolled" : "enrolled");
-    if (r->args->dry_run)
+    tally_print(&r->tally);
+    if (e == ERR_CONFLICT)
+        (void)printf("nothing was enrolled: it was to be all or nothing\n");
+    else if (e != ERR_OK)
+        (void)printf("ended early: the new rows counted here are %s, the rest was not tried; "
+                     "--resume goes on\n",
+                     r->dry_run ? "what would be enrolled" : "enrolled");
+    if (r->dry_run)
         (void)printf("dry run: nothing was written\n");
-    else if (r->outcomes[IMPORT_NEW] == 0)
+    else if (tally_in(&r->tally) == 0)
         (void)printf("nothing changed\n");
     if (sink_lost_count(r->sink))
         (void)printf("dry run: only the first rows were compared with each other; "
                      "all were compared with the enrollments\n");
-    if (r->sampled)
-        (void)printf(
-            "of RSA keys past the first %d rows, one in %d was searched for a prime modulus; "
-            "all other checks were made on each\n",
-            CHECK_THOROUGH_ROWS, CHECK_SAMPLE);
     (void)fflush(stdout);
 }
 
 static int status_of(const struct run *r, enum err e)
 {
-    uint64_t refused = r->outcomes[IMPORT_REFUSED];
+    uint64_t refused = r->tally.outcomes[IMPORT_REFUSED];
+    if (e == ERR_CONFLICT)
+        return 2;
     if (e != ERR_OK)
-        return r->outcomes[IMPORT_NEW] > 0 ? 1 : 2;
+        return tally_in(&r->tally) > 0 ? 1 : 2;
     if (refused == 0)
         return 0;
-    return refused < rows_of(r) ? 1 : 2;
+    return refused < tally_rows(&r->tally) ? 1 : 2;
+}
+
+static int run_pass(struct run *r, bool quiet)
+{
+    enum err e = run_open(r);
+    bool began = e == ERR_OK;
+    if (began) {
+        progress_begin(&r->progress, inputs_bytes(r->inputs));
+        e = balance(r, run_files(r));
+        if (e == ERR_OK)
+            e = manifest_settle(r->args, r->rows_read);
+        progress_clear(&r->progress);
+        e = finish(r, e);
+        if (e == ERR_OK && !r->dry_run)
+            checkpoint_remove(r->checkpoint_path);
+        if (!quiet || e != ERR_OK || !all_well(r))
+            summarise(r, e);
+    }
+    enum err closed = run_close(r);
+    if (closed != ERR_OK && e == ERR_OK)
+        e = fail("", closed, "the report or the rejects could not be written to their end");
+    return began ? status_of(r, e) : 2;
+}
+
+/* Where a first load is not possible, all or nothing takes two passes: the first one only looks. */
+static int run_twice(const struct import_args *args)
+{
+    struct import_args looking = *args;
+    looking.resume = false;
+    struct run first = {.args = &looking, .dry_run = true};
+    int status = run_pass(&first, true);
+    if (status != 0) {
+        (void)printf("nothing was enrolled: it was to be all or nothing\n");
+        return 2;
+    }
+    struct run second = {.args = args};
+    return run_pass(&second, false);
 }
 
 int import_run(const struct import_args *args)
 {
-    struct run r = {.args = args};
-    enum err e = run_open(&r);
-    bool began = e == ERR_OK;
-    if (began) {
-        progress_begin(&r.progress, inputs_bytes(r.inputs));
-        e = run_files(&r);
-        progress_clear(&r.progress);
-        summarise(&r, e);
-    }
-    enum err closed = run_close(&r);
-    if (closed != ERR_OK && e == ERR_OK)
-        e = fail(args->report, closed, "the report could not be written to its end");
-    return began ? status_of(&r, e) : 2;
+    if (manifest_check(args) != ERR_OK)
+        return 2;
+    if (args->all_or_nothing && !args->dry_run)
+        return run_twice(args);
+    struct run r = {.args = args, .dry_run = args->dry_run};
+    return run_pass(&r, false);
 }

@@ -3,13 +3,24 @@
 #ifndef IMPORT_RUN_H
 #define IMPORT_RUN_H
 
+#include "check.h"
 #include "reader.h"
+#include "sink.h"
 
 struct import_args {
     const char *data_dir;
-    const char *report; /* NULL: none */
+    const char *report;   /* NULL: none */
+    const char *rejects;  /* NULL: none */
+    const char *manifest; /* NULL: none; else signed by one of reading->signers */
     const struct reader_options *reading;
+    const struct ekpolicy *ek; /* NULL: certificates are not looked at */
+    struct import_options options;
+    enum import_conflict conflict;
+    enum check_care care;
+    bool shared_factors;
     bool dry_run;
+    bool resume;
+    bool all_or_nothing;
     const char *const *files;
     size_t file_count;
 };

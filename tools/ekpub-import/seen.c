@@ -2,123 +2,147 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <wolfssl/options.h>
-#include <wolfssl/wolfcrypt/sha256.h>
+#include <sys/random.h>
 
-/* Each row takes three entries: its id, its key and its device id. What they stand for is known by
- * 64 bits of a hash: enough to tell the rows of one list apart. */
-enum part { PART_ID, PART_KEY, PART_DEVICE, PART_COUNT };
+/* Each row takes two entries, its id and its key, and a third for a device id that is another one. A
+ * device id that is the id is found by the row that the id leads to. */
+enum part { PART_ID, PART_KEY, PART_DEVICE, PART_WHOLE };
 
 struct entry {
-    uint64_t part; /* 0: free */
-    uint64_t row;  /* the whole row, to tell a repetition from a collision */
+    uint32_t high, low; /* of the hash; both 0: free */
+    uint32_t row;       /* from 1 */
+};
+
+struct row_seen {
+    uint64_t whole; /* to tell a repetition from a collision */
     struct seen_place place;
+    uint32_t own_device; /* the device id is not the id */
 };
 
 #define SLOTS_FIRST 4096u
+#define ROWS_FIRST 1024u
 
 struct seen {
     struct entry *slots;
     size_t cap; /* a power of two */
     size_t used;
-    size_t rows;
+    struct row_seen *rows;
+    size_t row_count, row_cap, rows_max;
+    uint64_t key[2];
     bool full;
 };
 
-struct prints {
-    uint64_t parts[PART_COUNT];
-    uint64_t row;
-};
+__extension__ typedef unsigned __int128 u128;
 
-static enum err print_of(uint8_t kind, struct span s, uint64_t *ret_print)
+static uint64_t fold(uint64_t a, uint64_t b)
 {
-    uint8_t hash[WC_SHA256_DIGEST_SIZE];
-    wc_Sha256 sha;
-    if (wc_InitSha256(&sha) != 0)
-        return ERR_CRYPTO;
-    bool ok = wc_Sha256Update(&sha, &kind, 1) == 0 &&
-              wc_Sha256Update(&sha, s.at, (word32)s.len) == 0 && wc_Sha256Final(&sha, hash) == 0;
-    wc_Sha256Free(&sha);
-    if (!ok)
-        return ERR_CRYPTO;
-    memcpy(ret_print, hash, sizeof *ret_print);
-    *ret_print |= 1; /* 0 marks a free slot */
-    return ERR_OK;
+    u128 product = (u128)a * b;
+    return (uint64_t)product ^ (uint64_t)(product >> 64);
 }
 
-static enum err prints_of(const struct store_enrollment *row, struct prints *ret_prints)
+static uint64_t print_of(const struct seen *s, enum part part, struct span text)
 {
-    struct prints p;
-    TRY(print_of(PART_ID, regid_span(&row->id), &p.parts[PART_ID]));
-    TRY(print_of(PART_KEY, SPAN_ARRAY(row->ek_hash), &p.parts[PART_KEY]));
-    TRY(print_of(PART_DEVICE, regid_span(&row->device_id), &p.parts[PART_DEVICE]));
-    uint8_t bytes[24 + 2 * TPM_PUBLIC_CAP + 1];
-    struct buf whole = BUF_OVER(bytes);
-    for (int i = 0; i < PART_COUNT; i++)
-        buf_put_u64(&whole, p.parts[i]);
-    buf_put(&whole, span_of(row->ek, row->ek_len));
-    buf_put(&whole, span_of(row->srk, row->srk_len));
-    buf_put_u8(&whole, row->pin_srk);
-    TRY(print_of(PART_COUNT, buf_span(&whole), &p.row));
-    *ret_prints = p;
-    return ERR_OK;
+    uint64_t h = s->key[0] ^ part ^ (uint64_t)text.len << 8, word = 0;
+    size_t i = 0;
+    for (; i + 8 <= text.len; i += 8) {
+        memcpy(&word, text.at + i, 8);
+        h = fold(h ^ word, s->key[1]) ^ s->key[0];
+    }
+    word = 0;
+    if (i < text.len)
+        memcpy(&word, text.at + i, text.len - i);
+    h = fold(h ^ word, s->key[1]) ^ s->key[0];
+    return fold(h, s->key[1]) | 1;
+}
+
+static uint64_t whole_of(const struct seen *s, const struct store_enrollment *row)
+{
+    uint64_t parts[] = {
+        print_of(s, PART_ID, regid_span(&row->id)),
+        print_of(s, PART_DEVICE, regid_span(&row->device_id)),
+        print_of(s, PART_KEY, SPAN_ARRAY(row->ek_hash)),
+        print_of(s, PART_WHOLE, span_of(row->srk, row->srk_len)),
+        (uint64_t)row->profile << 1 | row->pin_srk,
+    };
+    return print_of(s, PART_WHOLE, span_of((const uint8_t *)parts, sizeof parts));
 }
 
 /* Where the entry is, or where it would go. */
-static struct entry *slot_of(const struct seen *s, uint64_t part)
+static struct entry *slot_of(const struct seen *s, uint64_t print)
 {
-    size_t i = part >> 1;
-    for (;; i++) {
+    uint32_t high = (uint32_t)(print >> 32), low = (uint32_t)print;
+    for (size_t i = print >> 1;; i++) {
         struct entry *e = &s->slots[i & (s->cap - 1)];
-        if (e->part == 0 || e->part == part)
+        if (e->row == 0 || (e->high == high && e->low == low))
             return e;
     }
 }
 
-static void put(struct seen *s, uint64_t part, uint64_t row, struct seen_place place)
+static void put(struct seen *s, uint64_t print, uint32_t row)
 {
-    struct entry *e = slot_of(s, part);
-    if (e->part != 0)
+    struct entry *e = slot_of(s, print);
+    if (e->row != 0)
         return;
-    *e = (struct entry){.part = part, .row = row, .place = place};
+    *e = (struct entry){(uint32_t)(print >> 32), (uint32_t)print, row};
     s->used++;
 }
 
-static bool grow(struct seen *s)
+static bool grow_slots(struct seen *s)
 {
-    struct seen bigger = {.cap = s->cap * 2, .rows = s->rows};
+    struct seen bigger = *s;
+    bigger.cap = s->cap * 2;
+    bigger.used = 0;
     bigger.slots = calloc(bigger.cap, sizeof *bigger.slots);
     if (bigger.slots == NULL)
         return false;
-    for (size_t i = 0; i < s->cap; i++)
-        if (s->slots[i].part != 0)
-            put(&bigger, s->slots[i].part, s->slots[i].row, s->slots[i].place);
+    for (size_t i = 0; i < s->cap; i++) {
+        const struct entry *e = &s->slots[i];
+        if (e->row != 0)
+            put(&bigger, (uint64_t)e->high << 32 | e->low, e->row);
+    }
     free(s->slots);
     *s = bigger;
     return true;
 }
 
-/* Keeps a third of the slots free. When there is no memory it simply learns no more. */
+static bool grow_rows(struct seen *s)
+{
+    struct row_seen *rows = realloc(s->rows, 2 * s->row_cap * sizeof *rows);
+    if (rows == NULL)
+        return false;
+    s->rows = rows;
+    s->row_cap *= 2;
+    return true;
+}
+
+/* Keeps a quarter of the slots free. When there is no memory it simply learns no more. */
 static bool has_room(struct seen *s)
 {
-    if (s->rows >= SEEN_ROWS_MAX)
+    if (s->row_count >= s->rows_max)
         s->full = true;
-    else if ((s->used + PART_COUNT) * 3 > s->cap * 2)
-        s->full = s->full || !grow(s);
+    if (!s->full && (s->used + 3) * 4 > s->cap * 3)
+        s->full = !grow_slots(s);
+    if (!s->full && s->row_count == s->row_cap)
+        s->full = !grow_rows(s);
     return !s->full;
 }
 
-enum err seen_open(struct seen **ret_seen)
+enum err seen_open(size_t rows_max, struct seen **ret_seen)
 {
     struct seen *s = calloc(1, sizeof *s);
     if (s == NULL)
         return ERR_MEMORY;
+    s->rows_max = rows_max;
     s->cap = SLOTS_FIRST;
+    s->row_cap = ROWS_FIRST;
     s->slots = calloc(s->cap, sizeof *s->slots);
-    if (s->slots == NULL) {
-        free(s);
+    s->rows = calloc(s->row_cap, sizeof *s->rows);
+    if (s->slots == NULL || s->rows == NULL ||
+        getrandom(s->key, sizeof s->key, 0) != (ssize_t)sizeof s->key) {
+        seen_close(s);
         return ERR_MEMORY;
     }
+    s->key[1] |= 1;
     *ret_seen = s;
     return ERR_OK;
 }
@@ -128,37 +152,60 @@ void seen_close(struct seen *s)
     if (s == NULL)
         return;
     free(s->slots);
+    free(s->rows);
     free(s);
 }
 
-enum err seen_find(const struct seen *s, const struct store_enrollment *row,
-                   enum seen_what *ret_what, struct seen_place *ret_place)
+/* NULL: not seen. */
+static const struct row_seen *find(const struct seen *s, enum part part, struct span text)
 {
-    static const enum seen_what collision[PART_COUNT] = {SEEN_ID, SEEN_KEY, SEEN_DEVICE};
-    struct prints p;
-    TRY(prints_of(row, &p));
-    *ret_what = SEEN_NOTHING;
-    for (int i = 0; i < PART_COUNT; i++) {
-        const struct entry *e = slot_of(s, p.parts[i]);
-        if (e->part == 0)
-            continue;
-        *ret_what = e->row == p.row ? SEEN_SAME : collision[i];
-        *ret_place = e->place;
-        return ERR_OK;
-    }
-    return ERR_OK;
+    const struct entry *e = slot_of(s, print_of(s, part, text));
+    return e->row == 0 ? NULL : &s->rows[e->row - 1];
 }
 
-enum err seen_add(struct seen *s, const struct store_enrollment *row, struct seen_place place)
+void seen_find(const struct seen *s, const struct store_enrollment *row, enum seen_what *ret_what,
+               struct seen_place *ret_place)
 {
-    struct prints p;
-    TRY(prints_of(row, &p));
+    const struct row_seen *there = find(s, PART_ID, regid_span(&row->id));
+    enum seen_what what = SEEN_ID;
+    if (there == NULL) {
+        there = find(s, PART_KEY, SPAN_ARRAY(row->ek_hash));
+        what = SEEN_KEY;
+    }
+    if (there == NULL) {
+        there = find(s, PART_DEVICE, regid_span(&row->device_id));
+        what = SEEN_DEVICE;
+    }
+    if (there == NULL) {
+        there = find(s, PART_ID, regid_span(&row->device_id));
+        there = there != NULL && there->own_device ? NULL : there;
+    }
+    *ret_what = SEEN_NOTHING;
+    if (there == NULL)
+        return;
+    *ret_what = there->whole == whole_of(s, row) ? SEEN_SAME : what;
+    *ret_place = there->place;
+}
+
+void seen_add(struct seen *s, const struct store_enrollment *row, struct seen_place place)
+{
+    bool own_device = !span_equal(regid_span(&row->id), regid_span(&row->device_id));
     if (!has_room(s))
-        return ERR_OK;
-    s->rows++;
-    for (int i = 0; i < PART_COUNT; i++)
-        put(s, p.parts[i], p.row, place);
-    return ERR_OK;
+        return;
+    s->rows[s->row_count++] =
+        (struct row_seen){.whole = whole_of(s, row), .place = place, .own_device = own_device};
+    uint32_t number = (uint32_t)s->row_count;
+    put(s, print_of(s, PART_ID, regid_span(&row->id)), number);
+    put(s, print_of(s, PART_KEY, SPAN_ARRAY(row->ek_hash)), number);
+    if (own_device)
+        put(s, print_of(s, PART_DEVICE, regid_span(&row->device_id)), number);
+}
+
+void seen_clear(struct seen *s)
+{
+    memset(s->slots, 0, s->cap * sizeof *s->slots);
+    s->used = s->row_count = 0;
+    s->full = false;
 }
 
 bool seen_is_full(const struct seen *s)

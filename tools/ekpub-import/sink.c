@@ -1,25 +1,32 @@
 #include "sink.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "seen.h"
 
 #define BUSY_PAUSE_MS 50
 #define BUSY_PAUSES 600
+/* Of the 5 ms that the write lock may be held; the rest is for the commit. */
+#define BATCH_HOLD_US 1500
 
 struct answer {
     enum store_put put;
+    bool replaced;
     struct regid other;
 };
 
 struct sink {
+    struct sink_terms terms;
     struct store *store;
+    struct store_load *load;     /* one of these two */
     struct store_reader *reader;
-    struct seen *seen;
-    const char *const *files;
-    bool dry_run;
+    struct seen *seen;       /* the whole run */
+    struct seen *seen_block; /* the block at hand */
+    int64_t profile;         /* of the run, once known; -1 before */
     struct answer answers[IMPORT_BLOCK_ROWS];
+    uint32_t order[IMPORT_BLOCK_ROWS]; /* in which the rows of a block are written */
 };
 
 static void batch_release(struct store_batch **b)
@@ -27,19 +34,32 @@ static void batch_release(struct store_batch **b)
     store_batch_rollback(*b);
 }
 
-enum err sink_open(const char *data_dir, const char *const *files, bool dry_run,
-                   struct sink **ret_sink, struct import_reason *ret_reason)
+/* A load if it may be and can be; else a reader beside the batches. */
+static enum err open_way(struct sink *s, struct store_reason *ret_why)
+{
+    const struct sink_terms *t = &s->terms;
+    TRY(store_open(t->data_dir, STORE_IMPORT, &s->store, ret_why));
+    if (t->may_load && !t->dry_run && t->conflict != CONFLICT_REPLACE) {
+        enum err e = store_load_begin(s->store, &s->load, ret_why);
+        if (e == ERR_OK || (e != ERR_STORE_BUSY && e != ERR_DUPLICATE))
+            return e;
+    }
+    return store_reader_open(s->store, &s->reader);
+}
+
+enum err sink_open(const struct sink_terms *terms, struct sink **ret_sink,
+                   struct import_reason *ret_reason)
 {
     struct store_reason why = {""};
     struct sink *s = calloc(1, sizeof *s);
-    enum err e = s == NULL ? ERR_MEMORY : seen_open(&s->seen);
-    if (e == ERR_OK) {
-        s->files = files;
-        s->dry_run = dry_run;
-        e = store_open(data_dir, STORE_IMPORT, &s->store, &why);
-    }
+    enum err e = s == NULL ? ERR_MEMORY : seen_open(SEEN_ROWS_MAX, &s->seen);
     if (e == ERR_OK)
-        e = store_reader_open(s->store, &s->reader);
+        e = seen_open(IMPORT_BLOCK_ROWS, &s->seen_block);
+    if (e == ERR_OK) {
+        s->terms = *terms;
+        s->profile = -1;
+        e = open_way(s, &why);
+    }
     if (e != ERR_OK) {
         import_reason_set(ret_reason, "%s %.200s", err_text(e), why.text);
         sink_close(s);
@@ -53,52 +73,164 @@ void sink_close(struct sink *s)
 {
     if (s == NULL)
         return;
+    store_load_abandon(s->load);
     store_reader_close(s->reader);
     store_close(s->store);
     seen_close(s->seen);
+    seen_close(s->seen_block);
     free(s);
+}
+
+bool sink_is_load(const struct sink *s)
+{
+    return s->load != NULL;
 }
 
 bool sink_lost_count(const struct sink *s)
 {
-    return s->dry_run && seen_is_full(s->seen);
+    return s->terms.dry_run && seen_is_full(s->seen);
 }
 
-/* ---- one transaction ---- */
-
-static bool has_rows(const struct import_block *b)
+enum err sink_finish(struct sink *s, struct import_reason *ret_reason)
 {
-    for (size_t i = 0; i < b->count; i++)
-        if (b->items[i].outcome != IMPORT_REFUSED)
-            return true;
-    return false;
+    struct store_reason why = {""};
+    struct store_load *load = s->load;
+    if (load == NULL)
+        return ERR_OK;
+    s->load = NULL;
+    seen_close(s->seen); /* the memory is needed for the indexes */
+    s->seen = NULL;
+    enum err e = store_load_commit(load, &why);
+    if (e != ERR_OK)
+        import_reason_set(ret_reason, "%s %.200s", err_text(e), why.text);
+    return e;
 }
 
-static enum err write_once(struct sink *s, const struct import_block *b)
+/* ---- profiles ---- */
+
+/* The profile a row's own columns make of the run's. It was found right before. */
+static enum err profile_of(const struct sink *s, const struct import_item *item,
+                           struct store_profile *ret_profile)
+{
+    struct import_reason why;
+    struct import_options options = *s->terms.options;
+    TRY(options_read(&item->row, &options, &why));
+    *ret_profile = options.profile;
+    return ERR_OK;
+}
+
+/* batch: NULL in a load. */
+static enum err number_of(struct sink *s, struct store_batch *batch,
+                          const struct store_profile *profile, int64_t *ret_number)
+{
+    return batch != NULL ? store_batch_profile(batch, profile, ret_number)
+                         : store_load_profile(s->load, profile, ret_number);
+}
+
+static enum err settle_profile(struct sink *s, struct store_batch *batch, struct import_item *item)
+{
+    if (item->has_profile) {
+        struct store_profile own;
+        TRY(profile_of(s, item, &own));
+        return number_of(s, batch, &own, &item->enrollment.profile);
+    }
+    if (s->profile < 0)
+        TRY(number_of(s, batch, &s->terms.options->profile, &s->profile));
+    item->enrollment.profile = s->profile;
+    return ERR_OK;
+}
+
+/* ---- transactions ---- */
+
+static int64_t now_us(void)
+{
+    struct timespec t;
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}
+
+static enum err put_one(struct sink *s, struct store_batch *batch, struct import_item *item,
+                        struct answer *answer)
+{
+    answer->replaced = false;
+    TRY(settle_profile(s, batch, item));
+    TRY(store_batch_put(batch, &item->enrollment, &answer->put, &answer->other));
+    bool in = answer->put == STORE_PUT_NEW;
+    if (!in && answer->put != STORE_PUT_SAME && s->terms.conflict == CONFLICT_REPLACE) {
+        TRY(store_batch_replace(batch, &item->enrollment));
+        in = answer->replaced = true;
+    }
+    if (in && item->ek_certificate.len > 0 && item->ek_certificate.len <= STORE_CERTIFICATE_CAP)
+        return store_batch_certificate(batch, &item->enrollment.id, item->ek_certificate);
+    return ERR_OK;
+}
+
+/* As many rows from `from` on as fit into one transaction. */
+static enum err write_once(struct sink *s, struct import_block *b, size_t from, size_t count,
+                           size_t *ret_done)
 {
     __attribute__((cleanup(batch_release))) struct store_batch *batch = NULL;
     TRY(store_batch_begin(s->store, &batch));
-    for (size_t i = 0; i < b->count; i++) {
-        const struct import_item *item = &b->items[i];
-        if (item->outcome != IMPORT_REFUSED)
-            TRY(store_batch_put(batch, &item->enrollment, &s->answers[i].put,
-                                &s->answers[i].other));
+    if (s->terms.dry_run)
+        s->profile = -1; /* the last one was taken back */
+    size_t done = 0;
+    int64_t begun = now_us();
+    while (done < count && done < STORE_BATCH_MAX && now_us() - begun < BATCH_HOLD_US) {
+        uint32_t i = s->order[from + done];
+        TRY(put_one(s, batch, &b->items[i], &s->answers[i]));
+        done++;
     }
-    if (s->dry_run)
+    *ret_done = done;
+    if (s->terms.dry_run)
         return ERR_OK;
-    struct store_batch *done = batch;
+    struct store_batch *whole = batch;
     batch = NULL;
-    return store_batch_commit(done);
+    return store_batch_commit(whole);
 }
 
-static enum err write_patiently(struct sink *s, const struct import_block *b)
+static enum err write_patiently(struct sink *s, struct import_block *b, size_t from, size_t count,
+                                size_t *ret_done)
 {
     for (int pause = 0;; pause++) {
-        enum err e = write_once(s, b);
+        enum err e = write_once(s, b, from, count, ret_done);
+        if (e != ERR_OK)
+            s->profile = -1; /* it may have been new, and is gone */
         if (e != ERR_STORE_BUSY || pause == BUSY_PAUSES)
             return e;
         (void)nanosleep(&(struct timespec){.tv_nsec = BUSY_PAUSE_MS * 1000000L}, NULL);
     }
+}
+
+static int compare_keys(const void *a, const void *b, void *context)
+{
+    const struct import_block *block = context;
+    const uint32_t *x = a, *y = b;
+    return memcmp(block->items[*x].enrollment.ek_hash, block->items[*y].enrollment.ek_hash,
+                  TPM_KEY_HASH_LEN);
+}
+
+/* In the order of their keys, so that neighbours in the index are written together; but rows that
+ * collide with an earlier one of the block come after all others, in the order of the file. */
+static size_t order_rows(struct sink *s, const struct import_block *b)
+{
+    uint32_t late[IMPORT_BLOCK_ROWS];
+    size_t count = 0, late_count = 0;
+    seen_clear(s->seen_block);
+    for (uint32_t i = 0; i < b->count; i++) {
+        enum seen_what what;
+        struct seen_place there;
+        if (b->items[i].outcome == IMPORT_REFUSED)
+            continue;
+        seen_find(s->seen_block, &b->items[i].enrollment, &what, &there);
+        if (what == SEEN_NOTHING)
+            s->order[count++] = i;
+        else
+            late[late_count++] = i;
+        seen_add(s->seen_block, &b->items[i].enrollment, (struct seen_place){0, i});
+    }
+    qsort_r(s->order, count, sizeof s->order[0], compare_keys, (void *)(uintptr_t)b);
+    memcpy(s->order + count, late, late_count * sizeof late[0]);
+    return count + late_count;
 }
 
 /* ---- what the answers mean ---- */
@@ -111,7 +243,7 @@ static struct import_reason place_text(const struct sink *s, enum seen_what what
     char file[100];
     if (what == SEEN_NOTHING)
         return t;
-    import_text_safe(span_text(s->files[place.file_index]), file, sizeof file);
+    import_text_safe(span_text(s->terms.files[place.file_index]), file, sizeof file);
     import_reason_set(&t, " (%s:%u)", file, place.line);
     return t;
 }
@@ -120,7 +252,7 @@ static struct import_reason place_text(const struct sink *s, enum seen_what what
 static const char *difference(const struct sink *s, const struct store_enrollment *row)
 {
     struct store_enrollment old;
-    if (store_enrollment_find(s->reader, &row->id, &old) != ERR_OK)
+    if (s->reader == NULL || store_enrollment_find(s->reader, &row->id, &old) != ERR_OK)
         return "with other values";
     if (!span_equal(SPAN_ARRAY(old.ek_hash), SPAN_ARRAY(row->ek_hash)))
         return "with another endorsementKey";
@@ -130,14 +262,20 @@ static const char *difference(const struct sink *s, const struct store_enrollmen
         return "with another deviceId";
     if (!span_equal(span_of(old.srk, old.srk_len), span_of(row->srk, row->srk_len)))
         return "with another storageRootKey";
-    return "with another pinSrk";
+    return old.pin_srk != row->pin_srk ? "with another pinSrk" : "with other options";
 }
 
-static void explain_refusal(const struct sink *s, struct import_item *item,
-                            const struct answer *answer, const char *place)
+static void explain_conflict(const struct sink *s, struct import_item *item,
+                             const struct answer *answer, const char *place)
 {
-    item->outcome = IMPORT_REFUSED;
-    if (answer->put == STORE_PUT_ID_TAKEN)
+    static const enum import_outcome outcomes[] = {[CONFLICT_FAIL] = IMPORT_REFUSED,
+                                                   [CONFLICT_SKIP] = IMPORT_SKIPPED,
+                                                   [CONFLICT_REPLACE] = IMPORT_REPLACED};
+    item->outcome = outcomes[s->terms.conflict];
+    if (item->outcome == IMPORT_REPLACED)
+        import_reason_set(&item->reason, "replaces what was enrolled for %s%s", answer->other.text,
+                          place);
+    else if (answer->put == STORE_PUT_ID_TAKEN)
         import_reason_set(&item->reason, "registrationId: enrolled already %s%s",
                           difference(s, &item->enrollment), place);
     else
@@ -146,8 +284,8 @@ static void explain_refusal(const struct sink *s, struct import_item *item,
                           answer->other.text, place);
 }
 
-/* In a dry run the store has forgotten the blocks before: what it would have said, had it not. */
-static void correct_dry_run(struct answer *answer, enum seen_what what)
+/* What the store would say, had it the rows of this run before. */
+static void correct(struct answer *answer, enum seen_what what)
 {
     static const enum store_put as_put[] = {[SEEN_NOTHING] = STORE_PUT_NEW,
                                             [SEEN_SAME] = STORE_PUT_SAME,
@@ -160,35 +298,66 @@ static void correct_dry_run(struct answer *answer, enum seen_what what)
     import_text_safe(SPAN_LITERAL("another row"), answer->other.text, sizeof answer->other.text);
 }
 
-static enum err settle(struct sink *s, struct import_item *item, struct answer *answer,
-                       struct seen_place here)
+static void settle(struct sink *s, struct import_item *item, struct answer *answer,
+                   struct seen_place here)
 {
     enum seen_what what;
     struct seen_place there = {0};
-    TRY(seen_find(s->seen, &item->enrollment, &what, &there));
-    if (s->dry_run)
-        correct_dry_run(answer, what);
+    seen_find(s->seen, &item->enrollment, &what, &there);
+    if (s->terms.dry_run || s->load != NULL)
+        correct(answer, what);
     struct import_reason place = place_text(s, what, there);
-    if (answer->put != STORE_PUT_NEW && answer->put != STORE_PUT_SAME) {
-        explain_refusal(s, item, answer, place.text);
+    bool in = answer->put == STORE_PUT_NEW || answer->put == STORE_PUT_SAME;
+    if (!in)
+        explain_conflict(s, item, answer, place.text);
+    else
+        item->outcome = answer->put == STORE_PUT_NEW ? IMPORT_NEW : IMPORT_SAME;
+    if (item->outcome == IMPORT_SAME)
+        import_reason_set(&item->reason, "enrolled already, the same%s", place.text);
+    if (in || item->outcome == IMPORT_REPLACED)
+        seen_add(s->seen, &item->enrollment, here);
+}
+
+static struct seen_place place_of(const struct import_block *b, size_t i)
+{
+    return (struct seen_place){(uint32_t)b->file_index, (uint32_t)b->items[i].row.line};
+}
+
+static enum err load_one(struct sink *s, struct import_item *item, struct seen_place here)
+{
+    struct answer answer = {.put = STORE_PUT_NEW};
+    TRY(settle_profile(s, NULL, item));
+    settle(s, item, &answer, here);
+    if (seen_is_full(s->seen))
+        return ERR_FULL;
+    if (item->outcome != IMPORT_NEW)
         return ERR_OK;
-    }
-    item->outcome = answer->put == STORE_PUT_NEW ? IMPORT_NEW : IMPORT_SAME;
-    import_reason_set(&item->reason, "%s%s",
-                      item->outcome == IMPORT_NEW ? "" : "enrolled already, the same", place.text);
-    return seen_add(s->seen, &item->enrollment, here);
+    TRY(store_load_put(s->load, &item->enrollment));
+    if (item->ek_certificate.len > 0 && item->ek_certificate.len <= STORE_CERTIFICATE_CAP)
+        return store_load_certificate(s->load, item->ek_certificate);
+    return ERR_OK;
+}
+
+static enum err load_block(struct sink *s, struct import_block *b)
+{
+    for (size_t i = 0; i < b->count; i++)
+        if (b->items[i].outcome != IMPORT_REFUSED)
+            TRY(load_one(s, &b->items[i], place_of(b, i)));
+    return ERR_OK;
 }
 
 enum err sink_write(struct sink *s, struct import_block *b)
 {
-    if (!has_rows(b))
-        return ERR_OK;
-    TRY(write_patiently(s, b));
-    for (size_t i = 0; i < b->count; i++) {
-        struct import_item *item = &b->items[i];
-        struct seen_place here = {(uint32_t)b->file_index, (uint32_t)item->row.line};
-        if (item->outcome != IMPORT_REFUSED)
-            TRY(settle(s, item, &s->answers[i], here));
-    }
-    return ERR_OK;
+    if (s->load != NULL)
+        return load_block(s, b);
+    enum err e = ERR_OK;
+    size_t count = order_rows(s, b), from = 0;
+    for (size_t done = 0; e == ERR_OK && from < count; from += e == ERR_OK ? done : 0)
+        e = write_patiently(s, b, from, count - from, &done);
+    for (size_t i = from; i < count; i++)
+        b->items[s->order[i]].outcome = IMPORT_UNTRIED;
+    for (size_t i = 0; i < b->count; i++)
+        if (b->items[i].outcome < IMPORT_REFUSED)
+            settle(s, &b->items[i], &s->answers[i], place_of(b, i));
+    return e;
 }
