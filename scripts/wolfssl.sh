@@ -6,14 +6,9 @@
 # Debian's binary has no assembly and is three times slower in the handshake, so the same source
 # is built with it. Both archives are pinned: a Debian security update changes the second
 # checksum, stops the build here, and wants its changelog read.
-#
-# One patch is ours: SHA-256 with the processor's own instructions where it has them. TLS 1.3, the
-# wraps and the random generator hash some 340 blocks for one device, in a fifth of the time. The
-# library's self-test covers it here, and the generator's own test wherever the service runs.
 wolfssl_version=5.5.4-2+deb12u3
 wolfssl_orig_sha256=b7ee150e49def77c765bc02aac92ddeb0bebefd4cb12aa263d8f95e405221fb8
 wolfssl_debian_sha256=79565eb855d557eb062cb88b033b6fe96e2a6e598236021b81b9840bef5ab6f4
-wolfssl_patch=scripts/wolfssl-sha-ni.patch
 
 wolfssl_flags() {   # MACHINE: sets wolfssl_configure
   wolfssl_configure=(
@@ -42,7 +37,6 @@ wolfssl_fetch() {   # into DIR/src, from the Debian archives this machine is con
      "$wolfssl_debian_sha256" "wolfssl_$wolfssl_version.debian.tar.xz" | sha256sum --check --quiet) || {
     echo "setup: the wolfSSL source is not the one pinned in scripts/wolfssl.sh" >&2; return 1; }
   (cd "$dir" && dpkg-source --no-check -x ./*.dsc src >/dev/null)
-  patch --quiet --fuzz=0 -p1 -d "$dir/src" < "$wolfssl_patch"
 }
 
 wolfssl_build() {   # MACHINE PREFIX
@@ -69,8 +63,8 @@ wolfssl_build() {   # MACHINE PREFIX
 wolfssl_provide() {
   local machine=${1:-$(uname -m)} key prefix
   wolfssl_flags "$machine"
-  key=$({ printf '%s\n' "$wolfssl_orig_sha256" "$wolfssl_debian_sha256" "$machine" "${wolfssl_configure[@]}"
-          cat "$wolfssl_patch"; } | sha256sum | cut -c1-16)
+  key=$(printf '%s\n' "$wolfssl_orig_sha256" "$wolfssl_debian_sha256" "$machine" \
+          "${wolfssl_configure[@]}" | sha256sum | cut -c1-16)
   prefix=$cache/wolfssl-$key
   [ -f "$prefix/lib/libwolfssl.a" ] && [ -f "$prefix/include/wolfssl/options.h" ] ||
     wolfssl_build "$machine" "$prefix"
