@@ -492,25 +492,96 @@ def bombs():
     case(f"a packed bomb costs time, not memory ({peak_kib >> 10} MiB)")
 
 
+def make_crl(revoked):
+    base = f"{LAB}/crl"
+    write("crl.index", f"R\t400101000000Z\t260101000000Z\t{revoked}\tunknown\t/CN=x\n" if revoked else "")
+    write("crl.number", "01\n")
+    write("crl.cnf", f"[ca]\ndefault_ca=a\n[a]\ndatabase={base}.index\ncrlnumber={base}.number\ndefault_md=sha256\n"
+          "default_crl_days=30\n")
+    openssl("ca", "-config", f"{base}.cnf", "-gencrl", "-cert", f"{LAB}/ca.pem", "-keyfile", f"{LAB}/ca.key",
+            "-out", f"{base}-{revoked or 'none'}.pem")
+    return f"{base}-{revoked or 'none'}.pem"
+
+
+def certificates():
+    """What becomes of a row by its certificate; the rules themselves have tests of their own."""
+    trust = ["--trust", f"{LAB}/ca.pem"]
+    require = ["--ek-cert", "require"]
+    key, certified = b64(rsa(N[0])), b64(CERT_RSA)
+    header = "registrationId,endorsementKey,ekCertificate\n"
+    rows = write("cert.csv", header + f"plain,{b64(ecc(P[1]))},\nboth,{key},{certified}\n")
+    other = write("other.csv", header + f"other,{b64(ecc(P[1]))},{certified}\n")
+    alone = write("alone.csv", header + f"alone,,{certified}\n")
+    inside = write("inside.csv", header + f"inside,{certified},\n")
+    broken = write("broken.csv", header + f"broken,{key},{b64(CERT_RSA[:-9])}\nflipped,{b64(ecc(P[0]))},"
+                   f"{b64(CERT_ECC[:-9] + bytes([CERT_ECC[-9] ^ 1]) + CERT_ECC[-8:])}\n")
+    both = [("plain", "new"), ("both", "new")]
+    expect("no trust", run(rows), 0, both)
+    expect("trust", run(*trust, rows), 0, both)
+    expect("required", run(*trust, *require, rows), 1, [("plain", "ekCertificate: there is none"), ("both", "new")])
+    expect("required, nobody trusted", run(*require, rows), 1, [("plain", "there is none"), ("both", "new")])
+    openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", f"{LAB}/o.key", "-out", f"{LAB}/o.pem",
+            "-subj", "/CN=Another vendor")
+    stranger = ["--trust", f"{LAB}/o.pem"]
+    expect("required, another trusted", run(*stranger, *require, rows), 2, [("plain", "none"), ("both", "no chain")])
+    expect("present, another trusted", run(*stranger, rows), 0, both)
+    expect("ignored", run("--ek-cert", "ignore", *stranger, rows), 0, both)
+    for path, name in (alone, "alone"), (inside, "inside"):
+        expect(name, run(*trust, *require, path), 0, [(name, "new")])
+    for policy in [], trust, trust + require:
+        expect("another key's", run(*policy, other), 2, [("other", "for another key")])
+    expect("another key's, ignored", run("--ek-cert", "ignore", other), 0, [("other", "new")])
+    expect("broken", run(*trust, broken), 2, [("broken", "malformed"), ("flipped", "ekCertificate: ")])
+    expect("revoked", run(*trust, "--crl", make_crl("4D"), alone), 2, [("alone", "revoked")])
+    expect("not revoked", run(*trust, "--crl", make_crl(""), alone), 0, [("alone", "new")])
+    padded = run(*trust, *require, write("padded.csv", header + f"pad,{key},{b64(CERT_RSA + bytes(200))}\n"))
+    expect("padded", padded, 0, [("pad", "new")])
+    if "ekCertificate: " not in padded[1][0]["reason"]:
+        fail(f"padding goes unmentioned: {padded[1]}")
+    for bad in "nothing.pem", "cert.csv":
+        expect("trust in " + bad, run("--trust", f"{LAB}/{bad}", rows), 2, [], bad)
+    expect("a policy nobody knows", run("--sha1", "maybe", rows), 2, [], "refuse, warn or accept")
+    case("EK certificates: required, if present, ignored; trusted, unknown, revoked, another key's")
+
+
+NOT_TRUSTED = {"microsoft-pluton-rsa2048-1", "vmware-vtpm2-rsa2048-1", "swtpm-rsa2048-1", "swtpm-rsa2048-3"}
+
+
 def vendors():
     if not os.path.isdir(SHARED):
         print("SKIPPED: no vendors' certificates here: they were not looked at", flush=True)
         return
-    trust = []
+    lenient = ["--ek-cert-expired", "warn", "--ca-expired", "warn", "--sha1", "warn", "--ek-purpose", "if-present"]
     for name in "roots", "intermediates", "extra-roots", "extra-intermediates":
-        trust += ["--trust", f"{SHARED}/trust/{name}.pem"]
-    del trust
-    code, rows, said = run(f"{SHARED}/leaf")
-    outcomes = {}
-    for row in rows:
-        outcomes.setdefault(row["registrationId"], row)
+        lenient += ["--trust", f"{SHARED}/trust/{name}.pem"]
     names = sorted(os.listdir(f"{SHARED}/leaf"))
-    if len(rows) != len(names):
-        fail(f"{len(names)} certificates, {len(rows)} rows: {said}")
-    case(f"{len(rows)} certificates of vendors are read")
+    for use in "if-present", "require":
+        _, rows, said = run(*lenient, "--ek-cert", use, f"{SHARED}/leaf")
+        if len(rows) != len(names):
+            fail(f"{len(names)} certificates, {len(rows)} rows: {said}")
+        for row in rows:
+            name = row["registrationId"]
+            wanted = "new"
+            if "384" in name:
+                wanted = "P-384"
+            elif name.endswith(".padded"):
+                wanted = "enrolled already for"
+            elif name in NOT_TRUSTED and use == "require":
+                wanted = "no chain"
+            if row["outcome"] != "new" if wanted == "new" else wanted not in row["reason"]:
+                fail(f"{use}: {row}, not {wanted}")
+    for name in os.listdir(f"{SHARED}/ekpub"):
+        code, rows, said = run(f"{SHARED}/ekpub/{name}")
+        if "384" in name and "P-384" not in said or "384" not in name and rows[0]["outcome"] != "new":
+            fail(f"{name}: {said}")
+    for name in os.listdir(f"{SHARED}/negative"):
+        code, rows, said = run(*lenient, f"{SHARED}/negative/{name}")
+        if code != 2 or "ekCertificate: " not in said:
+            fail(f"{name} is no endorsement key: {said}")
+    case(f"{len(names)} certificates of vendors are judged, and their public keys and attestation keys")
 
 
 for test in (one_key_files, pem_bundles, archives, directories, json_arrays, windows, manifests, columns, packed,
-             bombs, vendors):
+             bombs, certificates, vendors):
     if not sys.argv[1:] or test.__name__ in sys.argv[1:]:
         test()

@@ -250,6 +250,7 @@ static bool load_trust(struct ekargs *ek)
     if (ekargs_load(ek, &why) == ERR_OK)
         return true;
     (void)fprintf(stderr, "ekpub-import: %s\n", why.text);
+    ekpolicy_close(&ek->policy);
     return false;
 }
 
