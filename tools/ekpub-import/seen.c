@@ -42,7 +42,8 @@ static uint64_t fold(uint64_t a, uint64_t b)
 
 static uint64_t print_of(const struct seen *s, enum part part, struct span text)
 {
-    uint64_t h = s->key[0] ^ part ^ (uint64_t)text.len << 8, word = 0;
+    /* folded by itself: else a text's first bytes could make one part look like another */
+    uint64_t h = fold(s->key[0] ^ part ^ (uint64_t)text.len << 8, s->key[1]) ^ s->key[0], word = 0;
     size_t i = 0;
     for (; i + 8 <= text.len; i += 8) {
         memcpy(&word, text.at + i, 8);
