@@ -1,0 +1,3 @@
+/* A JSON array of rows. */
+#define FUZZ_FORMAT FORMAT_JSON
+#include "fuzz_import.h"

@@ -1,0 +1,3 @@
+/* A manifest of signed elements. */
+#define FUZZ_FORMAT FORMAT_JWS
+#include "fuzz_import.h"
