@@ -21,6 +21,7 @@ LAB_BIN=$CRADLE_BUILD/bin
 LAB_PLUGIN=$CRADLE_BUILD/lib/mosquitto_cradle.so
 LAB_SERVICE=provisioning.cradle.test
 LAB_HUB=hub.cradle.test
+PATH=$PATH:/usr/sbin:/sbin   # where Debian keeps mosquitto, nginx and mkfs; not on an ordinary user's path
 
 lab_enter() {
   if [ "${LAB_INSIDE:-}" != 1 ]; then
