@@ -362,7 +362,6 @@ enum err tpmdev_sign(struct tpmdev *d, struct span message, uint8_t ret_signatur
 #define NV_CERTIFICATE_RSA 0x01C00002u /* TCG EK Credential Profile 2.5, 2.2.1.4 */
 #define NV_CERTIFICATE_ECC 0x01C0000Au
 #define NV_CHUNK 512                   /* what every TPM gives at once */
-#define CERTIFICATE_CAP 3072
 
 static enum err nv_size(struct tpmdev *d, TPM2_HANDLE index, uint16_t *ret_len)
 {
@@ -418,15 +417,21 @@ static bool certificate_holds(struct span certificate, const struct tpm_public *
 
 enum err tpmdev_ek_certificate(struct tpmdev *d, struct tpmdev_certificate *ret_certificate)
 {
+    uint8_t bytes[TPMDEV_CERTIFICATE_CAP];
+    return tpmdev_ek_certificate_read(d, bytes, ret_certificate);
+}
+
+enum err tpmdev_ek_certificate_read(struct tpmdev *d, uint8_t ret_bytes[TPMDEV_CERTIFICATE_CAP],
+                                    struct tpmdev_certificate *ret_certificate)
+{
     ERR_ASSERT(d->keys_known);
     TPM2_HANDLE index =
         d->ek.kind == TPM_KEY_RSA_2048 ? NV_CERTIFICATE_RSA : NV_CERTIFICATE_ECC;
-    uint8_t bytes[CERTIFICATE_CAP];
-    struct buf nv = BUF_OVER(bytes);
+    struct buf nv = buf_over(ret_bytes, TPMDEV_CERTIFICATE_CAP);
     struct span certificate;
     uint16_t len = 0;
     TRY(nv_size(d, index, &len));
-    if (len > sizeof bytes)
+    if (len > TPMDEV_CERTIFICATE_CAP)
         return ERR_PROTOCOL;
     TRY(nv_read(d, index, len, &nv));
     TRY(certificate_cut(buf_span(&nv), &certificate));

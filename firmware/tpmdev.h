@@ -61,6 +61,11 @@ struct tpmdev_certificate {
 /* ERR_ABSENT: none for a key of the EK's kind; ERR_PROTOCOL: what lies there is no certificate;
  * ERR_TPM, ERR_TPM_TRANSPORT. */
 MUST_USE enum err tpmdev_ek_certificate(struct tpmdev *d, struct tpmdev_certificate *ret_certificate);
+/* The same, and its bytes. */
+#define TPMDEV_CERTIFICATE_CAP 3072
+MUST_USE enum err tpmdev_ek_certificate_read(struct tpmdev *d,
+                                             uint8_t ret_bytes[TPMDEV_CERTIFICATE_CAP],
+                                             struct tpmdev_certificate *ret_certificate);
 
 void tpmdev_end(struct tpmdev *d); /* wipes; nothing is open between two calls */
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "manifest.h"
+#include "collect.h"
 #include "ekargs.h"
 #include "readerargs.h"
 #include "run.h"
@@ -256,6 +257,10 @@ static bool load_trust(struct ekargs *ek)
 
 int main(int argc, char **argv)
 {
+    if (argc > 1 && strcmp(argv[1], "collect") == 0) {
+        argp_err_exit_status = 2;
+        return collect_main(argc - 1, argv + 1);
+    }
     if (argc > 1 && strcmp(argv[1], "sign") == 0) {
         argp_err_exit_status = 2;
         return sign_main(argc - 1, argv + 1);
