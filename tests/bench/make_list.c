@@ -1,6 +1,6 @@
 /* A manufacturing list of any length, quickly: make_list COUNT [FIRST] writes a CSV of RSA-2048
  * endorsement keys that no test of one key by itself objects to. They are products of two from a
- * pool, so that they do share factors. */
+ * pool, so that they do share factors. The ids are in no order, as ids derived from keys are. */
 #include <attest.h>
 #include <modulus.h>
 #include <stdio.h>
@@ -96,7 +96,7 @@ int main(int argc, char **argv)
         if (tpm_public_from_key(TPM_ROLE_EK, TPM_KEY_RSA_2048, SPAN_ARRAY(key), &area) != ERR_OK)
             return 1;
         base64_write(&out, span_of(area.raw, area.raw_len));
-        if (buf_end_text(&out) != ERR_OK || printf("unit-2026-%012lu,%s\n", i, text) < 0)
+        if (buf_end_text(&out) != ERR_OK || printf("unit-%016llx,%s\n", (unsigned long long)((i + 1) * 0x9e3779b97f4a7c15u), text) < 0)
             return 1;
     }
     return fflush(stdout) == 0 ? 0 : 1;

@@ -17,7 +17,6 @@ struct import_args {
     struct import_options options;
     enum import_conflict conflict;
     enum check_care care;
-    bool shared_factors;
     bool dry_run;
     bool resume;
     bool all_or_nothing;

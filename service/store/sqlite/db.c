@@ -1,8 +1,11 @@
 #include "db.h"
 #include <errno.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+
+static pthread_once_t db_process = PTHREAD_ONCE_INIT;
 
 static const struct {
     enum database database;
@@ -169,10 +172,18 @@ static enum err db_configure_writing(struct db *db, struct store_reason *ret_rea
     return db_script(db, "PRAGMA journal_mode = WAL", ret_reason);
 }
 
+/* SQLite counts each allocation under a lock of the whole process, for statistics nobody asks for. */
+static void db_prepare_process(void)
+{
+    (void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+}
+
 static enum err db_open_handle(struct db *db, enum db_access access,
                                struct store_reason *ret_reason)
 {
     int flags = access == DB_WRITE ? SQLITE_OPEN_READWRITE : SQLITE_OPEN_READONLY;
+
+    (void)pthread_once(&db_process, db_prepare_process);
     int status = sqlite3_open_v2(db->path, &db->handle, flags | SQLITE_OPEN_NOMUTEX, NULL);
 
     if (status == SQLITE_OK)
