@@ -419,7 +419,17 @@ static uint32_t backoff_ms(struct provision *p)
 static enum provision_state state_to_retry(const struct provision *p, enum err e)
 {
     bool bad_blob = e == ERR_PROTOCOL && (p->state == PROVISION_ACTIVATE || p->state == PROVISION_ADOPT);
-    return bad_blob || err_device_action(e) == ERR_RECHALLENGE ? PROVISION_TPM : p->state;
+    bool anew = err_device_action(e) == ERR_RECHALLENGE || e == ERR_NOT_ENROLLED;
+    return bad_blob || anew ? PROVISION_TPM : p->state;
+}
+
+/* A device that stays outlives its refusal: the list may be on its way, a lock may be lifted. */
+static bool is_final(const struct provision *p, enum err e)
+{
+    bool staying = p->config.attempts_max == 0;
+    if (err_device_action(e) == ERR_GIVE_UP && !(staying && e == ERR_NOT_ENROLLED))
+        return true;
+    return !staying && p->failures >= p->config.attempts_max;
 }
 
 static void fail(struct provision *p, enum err e)
@@ -429,8 +439,7 @@ static void fail(struct provision *p, enum err e)
     httpc_close(&p->http);
     p->last_error = e;
     p->failures++;
-    bool is_last = p->config.attempts_max != 0 && p->failures >= p->config.attempts_max;
-    if (err_device_action(e) == ERR_GIVE_UP || is_last) {
+    if (is_final(p, e)) {
         p->state = PROVISION_FAILED;
         return;
     }

@@ -6,6 +6,8 @@
 #include "cradled.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -30,17 +32,48 @@ struct service {
 };
 
 /* ---- the log: one JSON object a line on standard error ---- */
-static void log_line(void *unused, const char *line)
+static struct {
+    pthread_mutex_t lock;
+    uint64_t lost; /* lines, since the last one that was written */
+} log_state = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+/* A reader of the log that does not keep up loses lines; it must not stop the service. What poll finds
+ * writable takes PIPE_BUF bytes without waiting, as long as nobody else writes: hence the lock. */
+static bool log_writable(void)
 {
-    char text[4096 + 2];
+    struct pollfd out = {.fd = STDERR_FILENO, .events = POLLOUT};
+    return poll(&out, 1, 0) == 1 && (out.revents & POLLOUT);
+}
+
+static bool log_write(const char *line)
+{
+    char text[PIPE_BUF];
     struct buf b = BUF_OVER(text);
-    (void)unused;
     buf_put_text(&b, line);
     buf_put_u8(&b, '\n');
-    /* In one write, so that lines of different threads do not mix. A log that cannot be written must
-     * not stop the service. */
-    if (!b.full)
-        (void)!write(STDERR_FILENO, b.at, b.len);
+    return !b.full && log_writable() && write(STDERR_FILENO, b.at, b.len) > 0;
+}
+
+static void log_tell_lost(void)
+{
+    char text[96];
+    struct buf b = BUF_OVER(text);
+    buf_put_text(&b, "{\"level\":\"warning\",\"event\":\"log lines lost\",\"lines\":");
+    buf_put_decimal(&b, (int64_t)log_state.lost);
+    buf_put_u8(&b, '}');
+    if (buf_end_text(&b) == ERR_OK && log_write(text))
+        log_state.lost = 0;
+}
+
+static void log_line(void *unused, const char *line)
+{
+    (void)unused;
+    pthread_mutex_lock(&log_state.lock);
+    if (log_state.lost > 0)
+        log_tell_lost();
+    if (log_state.lost > 0 || !log_write(line))
+        log_state.lost++;
+    pthread_mutex_unlock(&log_state.lock);
 }
 
 /* Of what is logged here nothing needs escaping: names of ours, and addresses as the system writes

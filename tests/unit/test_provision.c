@@ -180,7 +180,7 @@ static void answers_and_what_follows(void **state)
         enum provision_state after; /* attempts unlimited: FAILED, or what is done after waiting */
         int32_t code;
     } rows[] = {
-        {0, "404 Not Found", "{\"errorCode\":404201}", ERR_NOT_ENROLLED, PROVISION_FAILED, 404201},
+        {0, "404 Not Found", "{\"errorCode\":404201}", ERR_NOT_ENROLLED, PROVISION_TPM, 404201},
         {0, "400 Bad", "{\"errorCode\":400004}", ERR_INVALID_ARGUMENT, PROVISION_FAILED, 400004},
         {0, "401 No", "{\"errorCode\":401002}", ERR_UNAUTHORIZED, PROVISION_TPM, 401002},
         {0, "429 Slow", "{\"errorCode\":429001}", ERR_THROTTLED, PROVISION_REQUEST, 429001},
@@ -202,7 +202,7 @@ static void answers_and_what_follows(void **state)
         {1, "202 OK", "{\"status\":\"unassigned\"}", ERR_PROTOCOL, PROVISION_PROVE, 0},
         {1, "202 OK", "{\"status\":\"assigning\"}", ERR_PROTOCOL, PROVISION_PROVE, 0},
         {1, "202 OK", "{\"status\":\"assigned\"}", ERR_PROTOCOL, PROVISION_PROVE, 0},
-        {1, "200 OK", "{\"status\":\"failed\",\"registrationState\":{\"errorCode\":404201    }}", ERR_NOT_ENROLLED, PROVISION_FAILED, 404201},
+        {1, "200 OK", "{\"status\":\"failed\",\"registrationState\":{\"errorCode\":404201    }}", ERR_NOT_ENROLLED, PROVISION_TPM, 404201},
         {1, "202 OK", "{\"status\":\"disabled\",\"status\":\"disabled\"}", ERR_PROTOCOL, PROVISION_PROVE, 0},
         {1, "202 OK", "{\"status\":\"disabled\"} {}", ERR_PROTOCOL, PROVISION_PROVE, 0},
     };

@@ -18,7 +18,8 @@
  *   WAIT         backs off: exponential, jittered, at least the   the state that failed, or TPM
  *                service's Retry-After
  *   DONE         provision_stay
- *   FAILED       nothing can help, or attempts_max is reached
+ *   FAILED       nothing can help, or attempts_max is reached. Without a limit a device that is
+ *                not enrolled waits and asks again: the list may come later
  *
  * An assignment is stored only while its key is in the TPM: what leads to another key forgets it
  * first. A slot that is not whole counts as none.
