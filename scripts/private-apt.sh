@@ -8,11 +8,19 @@
 private_apt_open() {
   private_apt_dir=$1 private_apt_arch=$2
   mkdir -p "$1/lists/partial" "$1/archives/partial"
-  apt-get indextargets --format '$(CREATED_BY)|$(ORIGIN)|$(REPO_URI)|$(RELEASE)|$(COMPONENT)' |
-    awk -v kind="$3" -F'|' '$1=="Packages" && $2=="Debian" && $5=="main" {print kind, $3, $4, $5}' |
-    sort -u > "$1/sources.list"
+  private_apt_archives "$3" > "$1/sources.list"
+  if [ ! -s "$1/sources.list" ]; then   # what apt knows of them is in its lists, which may be cleared
+    as_root apt-get -qq update
+    private_apt_archives "$3" > "$1/sources.list"
+  fi
   [ -s "$1/sources.list" ] || { echo "setup: apt knows no Debian archive" >&2; return 1; }
   private_apt get update
+}
+
+private_apt_archives() {   # deb|deb-src
+  apt-get indextargets --format '$(CREATED_BY)|$(ORIGIN)|$(REPO_URI)|$(RELEASE)|$(COMPONENT)' |
+    awk -v kind="$1" -F'|' '$1=="Packages" && $2=="Debian" && $5=="main" {print kind, $3, $4, $5}' |
+    sort -u
 }
 
 private_apt() {
