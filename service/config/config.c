@@ -15,7 +15,8 @@
 
 #define LINE_MAX_BYTES 198 /* inih reads longer lines as two */
 
-static void say_with(struct config_reason *reason, const char *format, va_list args)
+__attribute__((format(printf, 2, 0))) static void
+say_with(struct config_reason *reason, const char *format, va_list args)
 {
     if (reason != NULL)
         vsnprintf(reason->text, sizeof reason->text, format, args);
