@@ -166,6 +166,9 @@ class Server:
         with open(f"/proc/{self.process.pid}/status") as f:
             return int(re.search(r"VmRSS:\s+(\d+)", f.read())[1])
 
+    def descriptors(self):
+        return len(os.listdir(f"/proc/{self.process.pid}/fd"))
+
     def stop(self):
         """Drains it; returns how many milliseconds it took."""
         self.process.send_signal(signal.SIGTERM)

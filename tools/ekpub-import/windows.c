@@ -114,6 +114,8 @@ static bool take_entry(struct span *rest, struct span *ret_name, struct span *re
             struct span line = span_cut(&after, '\n');
             if (read_line(line, &name, &value))
                 break;
+            if (ret_value->len == 0) /* nothing behind the colon: the value begins here */
+                ret_value->at = line.at;
             ret_value->len = (size_t)(line.at + line.len - ret_value->at);
             *rest = after;
         }
