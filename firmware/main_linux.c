@@ -364,6 +364,49 @@ static void tell_outcome(const struct provision *p, enum provision_state from,
              provision_wait_ms(p) % 1000 / 100);
 }
 
+/* ---- the hal's transport, which tells of each stream that is opened ---- */
+struct told_transport {
+    struct hal_transport table;
+    struct hal_transport *inner;
+};
+
+static struct hal_transport *inner_of(struct hal_transport *t)
+{
+    return ((struct told_transport *)t)->inner;
+}
+
+static enum err told_open(struct hal_transport *t, const char *host, uint16_t port, int64_t now_s,
+                          uint32_t timeout_ms, struct hal_peer *ret_peer)
+{
+    uint64_t start_ms = story_clock->monotonic_ms(story_clock);
+    TRY(inner_of(t)->open(inner_of(t), host, port, now_s, timeout_ms, ret_peer));
+    tell("Network: TLS to %s:%" PRIu16 " in %" PRIu64 " ms", host, port,
+         story_clock->monotonic_ms(story_clock) - start_ms);
+    return ERR_OK;
+}
+
+static int told_send(struct hal_transport *t, struct span bytes, uint32_t timeout_ms)
+{
+    return inner_of(t)->send(inner_of(t), bytes, timeout_ms);
+}
+
+static int told_receive(struct hal_transport *t, uint8_t *at, size_t cap, uint32_t timeout_ms)
+{
+    return inner_of(t)->receive(inner_of(t), at, cap, timeout_ms);
+}
+
+static void told_close(struct hal_transport *t)
+{
+    inner_of(t)->close(inner_of(t));
+}
+
+static void told_init(struct told_transport *t, struct hal_transport *inner)
+{
+    t->table = (struct hal_transport){
+        .open = told_open, .send = told_send, .receive = told_receive, .close = told_close};
+    t->inner = inner;
+}
+
 /* ---- running ---- */
 
 /* A signal that ends the process does so between two steps, so that nothing of ours is left loaded
@@ -427,10 +470,14 @@ int main(int argc, char **argv)
     story_clock = port.hal.clock;
     story_start_ms = story_clock->monotonic_ms(story_clock);
 
+    static struct told_transport transport;
     static struct hubc hub;
     static union provision_memory memory;
-    hubc_init(&hub, port.hal.transport, port.hal.clock, STEP_TIMEOUT_MS);
-    struct provision *p = provision_init(&memory, &port.hal, &hub.table, &options.config);
+    told_init(&transport, port.hal.transport);
+    struct hal hal = port.hal;
+    hal.transport = &transport.table;
+    hubc_init(&hub, hal.transport, hal.clock, STEP_TIMEOUT_MS);
+    struct provision *p = provision_init(&memory, &hal, &hub.table, &options.config);
     int status = run(p, options.once);
     provision_end(p);
     hal_linux_close(&port);

@@ -6,47 +6,58 @@ import re
 import statistics
 import sys
 
-# Each part ends with the line that says so; together they are the whole boot.
-PARTS = {
-    "kernel": "first program",
-    "modules, network, state": "network and state",
-    "cradle-device starts": "Storage:",
-    "TPM: EK and SRK": "registration id",
-    "service: challenge, with TLS": "received a challenge",
-    "TPM: activation": "opened the challenge",
-    "service: assignment": "proof accepted",
-    "TPM: hub key; storage": "took the hub key",
-    "hub: TLS, MQTT, publish": "telemetry published",
+# Each step ends with the line that says so, and belongs to one of five parts; together they are the
+# whole boot.
+STEPS = {
+    "the kernel itself": ("kernel", "first program"),
+    "modules, network, state": ("kernel", "network and state"),
+    "cradle-device starts": ("kernel", "Storage:"),
+    "EK and SRK": ("TPM", "registration id"),
+    "to the service": ("TLS", "Network: TLS to provisioning"),
+    "challenge": ("service", "received a challenge"),
+    "activation": ("TPM", "opened the challenge"),
+    "assignment": ("service", "proof accepted"),
+    "hub key; storage": ("TPM", "took the hub key"),
+    "to the hub, and a signed token": ("TLS", "Network: TLS to hub"),
+    "MQTT, publish": ("hub", "telemetry published"),
 }
+PARTS = ("kernel", "TPM", "TLS", "service", "hub")
 
 
-def parts_of(path):
-    """Milliseconds a part, in order; what a boot has not done is not there."""
+def steps_of(path):
+    """Milliseconds a step, in order; what a boot has not done is not there."""
     stamps = {}
     with open(path, encoding="utf-8", errors="replace") as story:
         for line in story:
             stamp = re.match(r"\s*(\d+)\.(\d{3}) ", line)
-            for part, end in PARTS.items():
-                if stamp and end in line and part not in stamps:
-                    stamps[part] = int(stamp[1]) * 1000 + int(stamp[2])
-    last, parts = 0, {}
-    for part in PARTS:
-        if part in stamps:
-            parts[part] = stamps[part] - last
-            last = stamps[part]
-    return parts
+            for step, (_, end) in STEPS.items():
+                if stamp and end in line and step not in stamps:
+                    stamps[step] = int(stamp[1]) * 1000 + int(stamp[2])
+    last, steps = 0, {}
+    for step in STEPS:
+        if step in stamps:
+            steps[step] = stamps[step] - last
+            last = stamps[step]
+    return steps
+
+
+def median_of(boots, steps):
+    """Over all boots, of what these steps took together."""
+    return statistics.median(sum(boot.get(step, 0) for step in steps) for boot in boots)
 
 
 def show(arch, boot, paths, aim):
-    boots = [parts_of(path) for path in paths]
-    wholes = sorted(sum(parts.values()) for parts in boots)
+    boots = [steps_of(path) for path in paths]
+    wholes = sorted(sum(steps.values()) for steps in boots)
     goal = f"; aim: at most {aim}" if aim else ""
     print(f"{arch}, {boot} boot, kernel start to hub publish, ms: median {statistics.median(wholes):.0f} "
           f"({wholes[0]} to {wholes[-1]}, {len(wholes)} boots{goal})")
     for part in PARTS:
-        took = [parts[part] for parts in boots if part in parts]
-        if took:
-            print(f"    {part:32} {statistics.median(took):6.0f}")
+        steps = [step for step, (of, _) in STEPS.items() if of == part]
+        print(f"    {part:34} {median_of(boots, steps):6.0f}")
+        for step in steps:
+            if any(step in boot for boot in boots):
+                print(f"      {step:34}   {median_of(boots, [step]):6.0f}")
 
 
 def main():
