@@ -76,7 +76,10 @@ static void error_read(int status, const struct cJSON *body, struct answer *a)
             a->code = 0;
         message_read(body, NAME_MESSAGE, a->message);
     }
-    refused(a, err_from_answer(status, a->code));
+    enum err why = err_from_answer(status, a->code);
+    if (a->code == 0 && err_device_action(why) == ERR_GIVE_UP)
+        why = ERR_PROTOCOL; /* what a proxy or a portal says of itself is not the service's last word */
+    refused(a, why);
 }
 
 static enum err operation_id_read(const struct cJSON *body, struct answer *a)

@@ -13,6 +13,7 @@ struct head {
     bool has_length;
     bool is_chunked;
     int64_t length;
+    int64_t retry_at_s; /* Retry-After as a date; 0: none */
 };
 
 /* Cuts a line that ends in CR LF. ERR_TRUNCATED: there is no end yet. */
@@ -110,16 +111,32 @@ static enum err date_read(struct span value, struct head *head)
     return ERR_OK;
 }
 
-/* Seconds only; the form with a date counts as none. */
-static enum err retry_after_read(struct span value, struct head *head)
+static void retry_after_take(int64_t s, struct head *head)
 {
-    int64_t s;
-    if (decimal_read(value, &s) != ERR_OK)
-        return ERR_OK;
     if (s < 1)
         s = 1;
     head->reply.retry_after_s =
         s > HTTPC_RETRY_AFTER_MAX_S ? HTTPC_RETRY_AFTER_MAX_S : (uint32_t)s;
+}
+
+static bool is_number(struct span value)
+{
+    size_t digits = 0;
+    while (digits < value.len && value.at[digits] >= '0' && value.at[digits] <= '9')
+        digits++;
+    return digits > 0 && digits == value.len;
+}
+
+/* Seconds, in any number, or a date. What is neither counts as none. */
+static enum err retry_after_read(struct span value, struct head *head)
+{
+    int64_t s;
+    if (decimal_read(value, &s) == ERR_OK)
+        retry_after_take(s, head);
+    else if (is_number(value))
+        retry_after_take(INT64_MAX, head);
+    else if (time_http_read(value, &s) == ERR_OK)
+        head->retry_at_s = s;
     return ERR_OK;
 }
 
@@ -157,6 +174,8 @@ static enum err head_read(struct span *rest, struct head *ret_head)
     }
     if (head.has_length && head.is_chunked)
         return ERR_PROTOCOL;
+    if (head.retry_at_s != 0 && head.reply.date_s != 0) /* both by the peer's clock, whatever ours says */
+        retry_after_take(head.retry_at_s - head.reply.date_s, &head);
     *ret_head = head;
     return ERR_OK;
 }

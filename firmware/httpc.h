@@ -25,7 +25,7 @@ struct httpc_reply {
     bool is_json;
     bool closes;            /* the peer closes after it */
     int64_t date_s;         /* the Date header; 0: none that can be read */
-    uint32_t retry_after_s; /* 1 to HTTPC_RETRY_AFTER_MAX_S; 0: none */
+    uint32_t retry_after_s; /* 1 to HTTPC_RETRY_AFTER_MAX_S, also where a date was told; 0: none */
     size_t consumed;        /* bytes of the answer as it came */
 };
 

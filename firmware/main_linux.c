@@ -2,6 +2,7 @@
  * Linux port and tells its story, one line a step. */
 #include "hubc.h"
 #include "json.h"
+#include "outcome.h"
 #include "service.h"
 
 #include <argp.h>
@@ -20,67 +21,9 @@
 #define MQTTS_PORT 8883
 #define STEP_TIMEOUT_MS 15000
 #define ONCE_ATTEMPTS 3
+#define ATTEMPTS_MAX 1000000
 #define TELEMETRY_INTERVAL_MS 60000
 #define HOST_MAX 253
-
-/* ---- exit status: the one table ---- */
-enum {
-    EXIT_OTHER = 1,
-    EXIT_USAGE = 2,
-    EXIT_REFUSED = 3,   /* not enrolled, disabled, another key: the service will not have it */
-    EXIT_TPM = 4,
-    EXIT_NETWORK = 5,   /* unreachable, timeout, TLS: trust, name, date, handshake */
-    EXIT_SERVICE = 6,   /* the service's answer: unintelligible, an error of its own, token refused */
-    EXIT_HUB = 7,       /* the hub refused a key that the service has just given */
-    EXIT_STORAGE = 8,
-    EXIT_CLOCK = 9,
-};
-#define EXIT_TEXT                                                                                  \
-    "Exit status: 0 published; 1 other failure; 2 usage or configuration; 3 the service refuses "  \
-    "this device; 4 TPM; 5 network or TLS; 6 the service's answer; 7 the hub refuses; 8 storage; " \
-    "9 the time cannot be known."
-
-static int exit_status(enum err e)
-{
-    switch (e) {
-    case ERR_OK:
-        return EXIT_SUCCESS;
-    case ERR_NOT_ENROLLED:
-    case ERR_INVALID_ARGUMENT:
-    case ERR_DISABLED:
-    case ERR_NOT_FOUND:
-    case ERR_DUPLICATE:
-        return EXIT_REFUSED;
-    case ERR_TPM:
-    case ERR_TPM_TRANSPORT:
-    case ERR_TPM_ACTIVATE:
-    case ERR_KEY_SHAPE:
-    case ERR_KEY_ROLE:
-        return EXIT_TPM;
-    case ERR_NETWORK:
-    case ERR_TIMEOUT:
-    case ERR_TLS:
-    case ERR_TLS_TRUST:
-    case ERR_TLS_NAME:
-    case ERR_TLS_DATE:
-        return EXIT_NETWORK;
-    case ERR_HUB_REFUSED:
-        return EXIT_HUB;
-    case ERR_IO:
-        return EXIT_STORAGE;
-    case ERR_CLOCK:
-        return EXIT_CLOCK;
-    case ERR_CONFIG:
-    case ERR_REG_ID:
-        return EXIT_USAGE;
-    case ERR_ENTROPY:
-    case ERR_MEMORY:
-    case ERR_FULL:
-        return EXIT_OTHER;
-    default:
-        return EXIT_SERVICE;
-    }
-}
 
 /* ---- the command line ---- */
 struct options {
@@ -88,6 +31,7 @@ struct options {
     struct provision_config config;
     struct hal_linux_config port;
     bool once;
+    int64_t attempts; /* -1: not given */
 };
 
 static const struct argp_option option_table[] = {
@@ -99,6 +43,7 @@ static const struct argp_option option_table[] = {
     {"registration-id", 'r', "ID", 0, "default: derived from the endorsement key", 0},
     {"hub-port", 'p', "N", 0, "default: 8883", 0},
     {"once", '1', NULL, 0, "publish once and end", 0},
+    {"attempts", 'a', "N", 0, "end after N failed attempts; default: 3 with --once, otherwise 0, never", 0},
     {"show-ek-certificate", 'C', NULL, 0, "tell whether NV holds a certificate for the EK", 0},
     {"payload", 'j', "JSON", 0, "sent with the registration and published as telemetry", 0},
     {0},
@@ -134,6 +79,12 @@ static bool service_read(const char *arg, struct options *o)
     o->config.service_port = HTTPS_PORT;
     return host.len > 0 && span_to_text(host, o->service_host, sizeof o->service_host) == ERR_OK &&
            (!rest.at || port_read(rest, &o->config.service_port));
+}
+
+static bool attempts_read(const char *arg, int64_t *ret_attempts)
+{
+    return decimal_read(span_text(arg), ret_attempts) == ERR_OK && *ret_attempts >= 0 &&
+           *ret_attempts <= ATTEMPTS_MAX;
 }
 
 static bool payload_is_valid(const char *text)
@@ -194,6 +145,10 @@ static error_t option_take(int key, char *arg, struct argp_state *state)
     case '1':
         o->once = true;
         return 0;
+    case 'a':
+        if (!attempts_read(arg, &o->attempts))
+            argp_error(state, "--attempts wants a number from 0 to %d, not \"%s\"", ATTEMPTS_MAX, arg);
+        return 0;
     case 'C':
         o->config.read_ek_certificate = true;
         return 0;
@@ -220,10 +175,12 @@ static void options_read(int argc, char **argv, struct options *o)
                "hub key into the TPM, and publishes telemetry at its hub.\v" EXIT_TEXT,
     };
     *o = (struct options){
-        .config = {.hub_port = MQTTS_PORT, .step_timeout_ms = STEP_TIMEOUT_MS}};
+        .config = {.hub_port = MQTTS_PORT, .step_timeout_ms = STEP_TIMEOUT_MS}, .attempts = -1};
     argp_err_exit_status = EXIT_USAGE;
     argp_parse(&argp, argc, argv, 0, NULL, o);
-    o->config.attempts_max = o->once ? ONCE_ATTEMPTS : 0;
+    if (o->attempts < 0)
+        o->attempts = o->once ? ONCE_ATTEMPTS : 0;
+    o->config.attempts_max = (uint32_t)o->attempts;
 }
 
 /* ---- the story ---- */
@@ -340,11 +297,23 @@ static const char *party(enum provision_state at)
     }
 }
 
+static void tell_clock(const struct provision *p)
+{
+    uint8_t text[32];
+    struct buf out = BUF_OVER(text);
+    int64_t now_s = story_clock->wall_s(story_clock);
+    time_http_write(&out, now_s);
+    if (!provision_report(p).time_from_service && now_s != 0 && buf_end(&out) == ERR_OK)
+        tell("Clock: it says %.*s", (int)out.len, (const char *)text);
+}
+
 static void tell_reason(const struct provision *p, enum provision_state at)
 {
     enum err e = provision_last_error(p);
     struct provision_report r = provision_report(p);
-    tell("%s: %s (%s)", party(at), err_text(e), err_name(e));
+    tell("%s: %s (%s)", party(at), outcome_reason(e), err_name(e));
+    if (e == ERR_TLS_DATE)
+        tell_clock(p);
     if (r.service_code != 0 && (at == PROVISION_REQUEST || at == PROVISION_PROVE || at == PROVISION_POLL))
         tell("Service: answered %" PRId32 " \"%s\"", r.service_code, r.service_message);
     if (e == ERR_TPM || e == ERR_TPM_ACTIVATE)
@@ -421,7 +390,15 @@ static void ending_allowed(bool allowed)
     (void)sigprocmask(allowed ? SIG_UNBLOCK : SIG_BLOCK, &set, NULL);
 }
 
-static int run(struct provision *p, bool once)
+/* The line that a supervisor or a line tester shows. */
+static int ended(enum err e, const char *reason)
+{
+    int status = outcome_status(e);
+    fprintf(stderr, "cradle-device: ended with status %d %s: %s\n", status, err_name(e), reason);
+    return status;
+}
+
+static enum err run(struct provision *p, bool once)
 {
     enum provision_state at = PROVISION_START;
     while (at != PROVISION_FAILED && !(once && at == PROVISION_DONE)) {
@@ -439,7 +416,7 @@ static int run(struct provision *p, bool once)
         else
             tell_outcome(p, from, at);
     }
-    return exit_status(provision_last_error(p));
+    return at == PROVISION_FAILED ? provision_last_error(p) : ERR_OK;
 }
 
 static void settle_process(void)
@@ -461,11 +438,9 @@ int main(int argc, char **argv)
     enum err e = hal_linux_open(&port, &options.port);
     if (e != ERR_OK) {
         hal_linux_close(&port);
-        fprintf(stderr, "cradle-device: %s\n",
-                e == ERR_CONFIG ? "no certificate can be read from the CA file, or the state "
-                                  "directory may be written to by others"
-                                : "the state directory cannot be opened or made");
-        return exit_status(e);
+        return ended(e, e == ERR_CONFIG ? "no certificate can be read from the CA file, or the state "
+                                          "directory may be written to by others"
+                                        : "the state directory cannot be opened or made");
     }
     story_clock = port.hal.clock;
     story_start_ms = story_clock->monotonic_ms(story_clock);
@@ -478,8 +453,8 @@ int main(int argc, char **argv)
     hal.transport = &transport.table;
     hubc_init(&hub, hal.transport, hal.clock, STEP_TIMEOUT_MS);
     struct provision *p = provision_init(&memory, &hal, &hub.table, &options.config);
-    int status = run(p, options.once);
+    enum err outcome = run(p, options.once);
     provision_end(p);
     hal_linux_close(&port);
-    return status;
+    return outcome == ERR_OK ? EXIT_SUCCESS : ended(outcome, outcome_reason(outcome));
 }

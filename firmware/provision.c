@@ -1,5 +1,6 @@
 #include <firmware/provision.h>
 
+#include "backoff.h"
 #include "httpc.h"
 #include "service.h"
 #include "slot.h"
@@ -11,8 +12,7 @@
 #define STEP_TIMEOUT_MS 15000
 #define TOKEN_LIFETIME_S 3600
 #define TOKEN_MARGIN_S 300 /* renewed so long before its end */
-#define BACKOFF_FIRST_MS 1000u
-#define BACKOFF_MOST_MS 300000u
+#define HUB_PATIENCE 8 /* failures at a hub that cannot be reached, then the service is asked */
 #define POLLS_MAX 100
 #define POLL_INTERVAL_S 2 /* where the service names none */
 #define YEAR_2020_S 1577836800
@@ -29,7 +29,9 @@ struct provision {
     enum err note;           /* what a step that succeeded has to tell */
     uint32_t wait_ms;
     uint32_t retry_after_s;  /* of the last answer */
-    unsigned failures;
+    unsigned failures;       /* in a row */
+    unsigned hub_misses;     /* in a row: the hub could not be reached */
+    unsigned brief_stays;    /* in a row: the hub let us in, and we did not last */
     unsigned polls;
 
     struct tpmdev tpm;
@@ -43,6 +45,7 @@ struct provision {
     bool from_slot;          /* and comes from an earlier boot */
     bool slot_used;          /* there may be something in the slot */
     bool hub_open;
+    bool asks_after_hub;     /* on the way to the service only because the hub cannot be reached */
 
     int64_t told_s;          /* the service's time; 0: it has not told it yet */
     uint64_t told_at_ms;
@@ -372,7 +375,9 @@ static enum err step_hub(struct provision *p, enum provision_state *ret_next)
         hub_leave(p);
         return e == ERR_ABSENT ? ERR_HUB_REFUSED : e;
     }
-    p->failures = 0;
+    p->failures = p->brief_stays;
+    p->hub_misses = 0;
+    p->asks_after_hub = false;
     *ret_next = PROVISION_DONE;
     return ERR_OK;
 }
@@ -401,26 +406,42 @@ const char *provision_state_name(enum provision_state s)
     return s <= PROVISION_FAILED ? states[s].name : "unknown";
 }
 
-static uint32_t backoff_ms(struct provision *p)
+static bool is_asking(const struct provision *p)
 {
-    uint32_t most_ms = BACKOFF_FIRST_MS;
-    for (unsigned i = 1; i < p->failures && most_ms < BACKOFF_MOST_MS; i++)
-        most_ms *= 2;
-    if (most_ms > BACKOFF_MOST_MS)
-        most_ms = BACKOFF_MOST_MS;
-    uint32_t random = 0; /* without randomness it is the upper half's lower end, no reason to stop */
-    (void)p->hal->entropy->fill(p->hal->entropy, (uint8_t *)&random, sizeof random);
-    uint32_t wait_ms = most_ms / 2 + random % (most_ms / 2 + 1);
-    uint32_t told_ms = p->retry_after_s * 1000;
-    return wait_ms > told_ms ? wait_ms : told_ms;
+    return p->state == PROVISION_REQUEST || p->state == PROVISION_PROVE || p->state == PROVISION_POLL ||
+           p->state == PROVISION_TIME;
 }
 
-/* A blob that could not be used will not do the second time either. */
-static enum provision_state state_to_retry(const struct provision *p, enum err e)
+static uint32_t wait_of(struct provision *p)
 {
+    uint32_t random = 0; /* without randomness it is the shortest wait, no reason to stop */
+    (void)p->hal->entropy->fill(p->hal->entropy, (uint8_t *)&random, sizeof random);
+    return backoff_ms(p->failures, is_asking(p) ? p->retry_after_s : 0, random);
+}
+
+/* A hub that cannot be reached for long may have been replaced: only the service knows. If that one
+ * cannot be asked either, the assignment still stands, and the hub is tried again. */
+static bool hub_is_given_up(struct provision *p)
+{
+    unsigned patience = p->config.attempts_max == 0 ? HUB_PATIENCE : p->config.attempts_max - 1;
+    p->asks_after_hub = ++p->hub_misses == patience;
+    if (p->asks_after_hub)
+        p->hub_misses = 0;
+    return p->asks_after_hub;
+}
+
+static enum provision_state state_to_retry(struct provision *p, enum err e)
+{
+    /* A blob that could not be used will not do the second time either. */
     bool bad_blob = e == ERR_PROTOCOL && (p->state == PROVISION_ACTIVATE || p->state == PROVISION_ADOPT);
-    bool anew = err_device_action(e) == ERR_RECHALLENGE || e == ERR_NOT_ENROLLED;
-    return bad_blob || anew ? PROVISION_TPM : p->state;
+    bool no_end = p->state == PROVISION_POLL && p->polls > POLLS_MAX;
+    if (p->state == PROVISION_HUB)
+        p->asks_after_hub = false;
+    if (bad_blob || no_end || err_device_action(e) == ERR_RECHALLENGE || e == ERR_NOT_ENROLLED)
+        return PROVISION_TPM;
+    if (p->state == PROVISION_HUB)
+        return hub_is_given_up(p) ? PROVISION_TPM : PROVISION_HUB;
+    return p->asks_after_hub && p->is_assigned ? PROVISION_HUB : p->state;
 }
 
 /* A device that stays outlives its refusal: the list may be on its way, a lock may be lifted. */
@@ -443,7 +464,7 @@ static void fail(struct provision *p, enum err e)
         p->state = PROVISION_FAILED;
         return;
     }
-    p->wait_ms = backoff_ms(p);
+    p->wait_ms = wait_of(p);
     p->after_wait = state_to_retry(p, e);
     p->state = PROVISION_WAIT;
 }
@@ -485,10 +506,13 @@ enum provision_state provision_stay(struct provision *p, uint32_t ms)
     enum err e = p->hub->idle(p->hub, ms);
     if (e == ERR_OK)
         e = hub_publish(p);
-    if (e == ERR_OK)
-        p->state = PROVISION_DONE;
-    else
+    if (e != ERR_OK) {
+        p->brief_stays++;
         fail(p, e);
+        return p->state;
+    }
+    p->failures = p->brief_stays = 0;
+    p->state = PROVISION_DONE;
     return p->state;
 }
 

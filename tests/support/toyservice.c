@@ -1,5 +1,6 @@
 #include <toyservice.h>
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <toytpm.h>
@@ -19,6 +20,7 @@ void toyservice_init(struct toyservice *s, struct fake_clock *clock, int64_t tim
     s->clock = clock;
     s->time_s = time_s;
     s->tells_time = true;
+    s->hub = TOY_HUB;
 }
 
 /* ---- requests ---- */
@@ -120,7 +122,10 @@ static void assigned(struct toyservice *s, struct buf *reply, struct buf *body, 
 {
     memset(s->hub_key, 0x80 + (int)s->proofs, sizeof s->hub_key);
     buf_put_text(body, "{\"operationId\":\"5.op.1\",\"status\":\"assigned\",\"registrationState\":{"
-                       "\"assignedHub\":\"Hub.Example.NET\",\"deviceId\":\"" TOY_DEVICE "\",\"tpm\":{");
+                       "\"assignedHub\":\"");
+    for (const char *c = s->hub; *c; c++) /* not as a device shall remember it */
+        buf_put_u8(body, *c >= 'a' && *c <= 'z' ? (uint8_t)(*c - ('a' - 'A')) : (uint8_t)*c);
+    buf_put_text(body, "\",\"deviceId\":\"" TOY_DEVICE "\",\"tpm\":{");
     put_key(body, s->hub_key);
     buf_put_text(body, "}}}");
     answer(s, reply, status, body);
@@ -163,7 +168,9 @@ size_t toyservice_serve(void *context, struct span bytes, struct buf *reply)
         return 0;
     ERR_ASSERT(span_to_text(q.path, s->last_path, sizeof s->last_path) == ERR_OK);
     unsigned n = s->requests++;
-    if (n < TOY_REQUESTS && s->raw[n])
+    if (s->storm)
+        buf_put_text(reply, s->storm);
+    else if (n < TOY_REQUESTS && s->raw[n])
         buf_put_text(reply, s->raw[n]);
     else
         respond(s, &q, reply);
@@ -180,12 +187,15 @@ static enum err hub_connect(struct provision_hub *table, const char *host, uint1
     h->last_now_s = at_s;
     if (h->connect_error != ERR_OK)
         return h->connect_error;
+    if (h->dead && strcmp(host, h->dead) == 0)
+        return ERR_NETWORK;
     struct sas_token token;
-    bool good = strcmp(host, TOY_HUB) == 0 && strcmp(device_id, TOY_DEVICE) == 0 &&
+    char resource[256];
+    (void)snprintf(resource, sizeof resource, "%s/devices/" TOY_DEVICE, h->service->hub);
+    bool good = strcmp(host, h->service->hub) == 0 && strcmp(device_id, TOY_DEVICE) == 0 &&
                 sas_token_read(span_text(sas_token), &token) == ERR_OK &&
                 sas_token_check_signature(&token, SPAN_ARRAY(h->service->hub_key)) == ERR_OK &&
-                sas_token_check_resource(&token, SPAN_LITERAL(TOY_HUB "/devices/" TOY_DEVICE)) ==
-                    ERR_OK &&
+                sas_token_check_resource(&token, span_text(resource)) == ERR_OK &&
                 sas_token_check_expiry(&token, now_s(h->service)) == ERR_OK;
     if (h->refuse > 0) {
         h->refuse--;

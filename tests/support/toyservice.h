@@ -20,6 +20,8 @@ struct toyservice {
     unsigned polls_before_assigned;
     uint32_t retry_after_s;
     const char *raw[TOY_REQUESTS]; /* the n-th request gets this instead, where there is one */
+    const char *storm;        /* every request does, where this is set; "": silence */
+    const char *hub;          /* where it assigns devices to; TOY_HUB */
 
     unsigned requests, proofs, polls;
     uint8_t nonce_key[32], hub_key[32];
@@ -34,7 +36,8 @@ struct toyhub {
     struct toyservice *service;
     struct fake_transport *transport; /* must be closed when the hub is joined */
     unsigned refuse;                  /* so many of the next connects */
-    enum err connect_error;           /* every connect, if not ERR_OK */
+    enum err connect_error;           /* every connect, if not ERR_OK … */
+    const char *dead;                 /* … or if it is to this host, ERR_NETWORK */
     enum err publish_error, idle_error; /* the next one */
     bool is_open;
     unsigned connects, publishes;

@@ -33,8 +33,19 @@ static const struct row good_rows[] = {
     {OK_HEAD "Content-Length: 0\r\nRetry-After: 0\r\n\r\n", ERR_OK, 200, "", 1, 0, false, false},
     {OK_HEAD "Content-Length: 0\r\nRetry-After: 999999\r\n\r\n", ERR_OK, 200, "", 300, 0, false, false},
     {OK_HEAD "Content-Length: 0\r\nRetry-After: -1\r\n\r\n", ERR_OK, 200, "", 0, 0, false, false},
+    {OK_HEAD "Content-Length: 0\r\nRetry-After: 99999999999999999999999\r\n\r\n", ERR_OK, 200, "", 300, 0, false, false},
+    {OK_HEAD "Content-Length: 0\r\nRetry-After: 9223372036854775807\r\n\r\n", ERR_OK, 200, "", 300, 0, false, false},
+    {OK_HEAD "Content-Length: 0\r\nRetry-After: soon\r\n\r\n", ERR_OK, 200, "", 0, 0, false, false},
+    {OK_HEAD "Content-Length: 0\r\nRetry-After: 1.5\r\n\r\n", ERR_OK, 200, "", 0, 0, false, false},
+    {OK_HEAD "Content-Length: 0\r\nRetry-After:\r\n\r\n", ERR_OK, 200, "", 0, 0, false, false},
     {OK_HEAD "Content-Length: 0\r\nRetry-After: Wed, 31 Aug 2022 22:02:50 GMT\r\n\r\n", ERR_OK, 200,
-     "", 0, 0, false, false},
+     "", 0, 0, false, false}, /* a date counts from the peer's own */
+    {OK_HEAD "Content-Length: 0\r\nRetry-After: Wed, 31 Aug 2022 22:02:50 GMT\r\n"
+     "Date: Wed, 31 Aug 2022 22:02:10 GMT\r\n\r\n", ERR_OK, 200, "", 40, 1661983330, false, false},
+    {OK_HEAD "Content-Length: 0\r\nDate: Wed, 31 Aug 2022 22:02:50 GMT\r\n"
+     "Retry-After: Fri, 31 Dec 2100 23:59:59 GMT\r\n\r\n", ERR_OK, 200, "", 300, 1661983370, false, false},
+    {OK_HEAD "Content-Length: 0\r\nDate: Wed, 31 Aug 2022 22:02:50 GMT\r\n"
+     "Retry-After: Mon, 01 Jan 1990 00:00:00 GMT\r\n\r\n", ERR_OK, 200, "", 1, 1661983370, false, false},
     {OK_HEAD "Date: Wed, 31 Aug 2022 22:02:50 GMT\r\nContent-Length: 0\r\n\r\n", ERR_OK, 200, "", 0,
      1661983370, false, false},
     {OK_HEAD "Date: yesterday\r\nContent-Length: 0\r\n\r\n", ERR_OK, 200, "", 0, 0, false, false},
@@ -235,7 +246,7 @@ static void survives_every_split(void **state)
     (void)state;
     for (size_t chunk = 1; chunk < 80; chunk++)
         for (unsigned block = 0; block < 4; block++) {
-            struct world *w = build(good_rows[19].text, SMALL, NULL);
+            struct world *w = build(good_rows[sizeof good_rows / sizeof *good_rows - 1].text, SMALL, NULL);
             w->fake.transport.plan.chunk = chunk;
             w->fake.transport.plan.would_block_at = block == 1 ? 0 : block;
             struct httpc_reply reply;
@@ -334,6 +345,30 @@ static void fails_in_time_and_closed(void **state)
     }
 }
 
+/* One byte a second, in either direction: the whole exchange has one deadline, not each byte. */
+static void a_trickle_ends_in_time(void **state)
+{
+    (void)state;
+    struct world *w = build(SMALL, SMALL, SMALL);
+    struct httpc_reply reply;
+    assert_ok(exchange(w, &get, &reply));
+    size_t request_len = strlen(w->server.request);
+    w->fake.transport.plan.chunk = 1;
+    const uint32_t delays_ms[] = {1000, TIMEOUT_MS / (uint32_t)(request_len + 20)}; /* half the answer */
+    for (unsigned i = 0; i < 2; i++) {
+        uint64_t before_ms = w->fake.clock.now_ms;
+        w->fake.transport.plan.delay_ms = delays_ms[i];
+        assert_err(ERR_TIMEOUT, exchange(w, &get, &reply));
+        assert_in_range(w->fake.clock.now_ms - before_ms, TIMEOUT_MS, TIMEOUT_MS + 1000);
+        assert_int_equal(w->server.served, 1 + i);
+        assert_false(w->fake.transport.is_open);
+    }
+    w->fake.transport.plan.delay_ms = 1; /* slow is no failure */
+    assert_ok(exchange(w, &get, &reply));
+    httpc_close(&w->http);
+    free(w);
+}
+
 static void a_request_that_does_not_fit_is_refused(void **state)
 {
     (void)state;
@@ -388,6 +423,7 @@ int main(void)
         cmocka_unit_test(connects_anew_once),
         cmocka_unit_test(opens_again_after_close),
         cmocka_unit_test(fails_in_time_and_closed),
+        cmocka_unit_test(a_trickle_ends_in_time),
         cmocka_unit_test(a_request_that_does_not_fit_is_refused),
         cmocka_unit_test(passes_on_why_it_cannot_open),
         cmocka_unit_test(leaves_no_token_behind),

@@ -16,10 +16,14 @@
  *   HUB          connects to the hub and publishes                DONE; TPM again if refused, or if
  *                                                                 its key is gone; TIME
  *   WAIT         backs off: exponential, jittered, at least the   the state that failed, or TPM
- *                service's Retry-After
+ *                service's Retry-After (backoff.h)
  *   DONE         provision_stay
  *   FAILED       nothing can help, or attempts_max is reached. Without a limit a device that is
  *                not enrolled waits and asks again: the list may come later
+ *
+ * A hub that could not be reached eight times in a row (or one time less than attempts_max) may have
+ * been replaced: the service is asked, and where it cannot be, the hub is tried again. A hub that lets
+ * the device in and drops it before it has stayed for a while counts as a failure, not as a new start.
  *
  * An assignment is stored only while its key is in the TPM: what leads to another key forgets it
  * first. A slot that is not whole counts as none.

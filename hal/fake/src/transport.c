@@ -65,6 +65,15 @@ static int allowed(struct fake_transport *t, size_t n)
     return (int)n;
 }
 
+static void count(struct fake_transport *t, int n)
+{
+    if (n <= 0)
+        return;
+    t->moved += (uint64_t)n;
+    if (t->plan.delay_ms != 0 && t->clock)
+        t->clock->sleep_ms(t->clock, t->plan.delay_ms);
+}
+
 static int fake_send(struct hal_transport *table, struct span bytes, uint32_t timeout_ms)
 {
     struct fake_transport *t = mine(table);
@@ -78,7 +87,7 @@ static int fake_send(struct hal_transport *table, struct span bytes, uint32_t ti
         buf_put(&t->request, part);
         ERR_ASSERT(!t->request.full);
     }
-    t->moved += n > 0 ? (uint64_t)n : 0;
+    count(t, n);
     return n;
 }
 
@@ -112,7 +121,7 @@ static int fake_receive(struct hal_transport *table, uint8_t *at, size_t cap, ui
         t->replied += part.len;
         n = (int)part.len;
     }
-    t->moved += n > 0 ? (uint64_t)n : 0;
+    count(t, n);
     return n;
 }
 

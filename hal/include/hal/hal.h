@@ -20,7 +20,8 @@ struct hal_transport {
     /* Connects by TCP and TLS (1.2 or newer): SNI and host name check against host, chain against
      * the CA the port was given. Certificate dates are checked against the wall clock if now_s is
      * not 0; if it is 0 the caller checks ret_peer as soon as it knows the time, and trusts nothing
-     * before. ERR_NETWORK, ERR_TLS_TRUST, ERR_TLS_NAME, ERR_TLS_DATE, ERR_TLS, ERR_TIMEOUT. */
+     * before. ERR_HOST (its name cannot be resolved), ERR_NETWORK, ERR_TLS_TRUST, ERR_TLS_NAME,
+     * ERR_TLS_DATE, ERR_TLS, ERR_TIMEOUT. */
     enum err (*open)(struct hal_transport *t, const char *host, uint16_t port, int64_t now_s,
                      uint32_t timeout_ms, struct hal_peer *ret_peer);
     /* n > 0 bytes moved; 0: nothing now, try again (after at most timeout_ms of waiting);
@@ -41,7 +42,7 @@ struct hal_tpm {
 
 /* ---- clock ---- */
 struct hal_clock {
-    /* Seconds since 1970, or 0 for "unknown" (a clock before 2020 counts as unknown). */
+    /* Seconds since 1970, or 0 for "unknown" (a clock before 2020 or after 2099 counts as unknown). */
     int64_t (*wall_s)(struct hal_clock *c);
     uint64_t (*monotonic_ms)(struct hal_clock *c);
     void (*sleep_ms)(struct hal_clock *c, uint32_t ms);

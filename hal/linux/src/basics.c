@@ -5,12 +5,14 @@
 #include <time.h>
 
 #define YEAR_2020_S 1577836800
+#define YEAR_2100_S 4102444800
 
 static int64_t wall_s(struct hal_clock *c)
 {
     (void)c;
     struct timespec now;
-    if (clock_gettime(CLOCK_REALTIME, &now) != 0 || now.tv_sec < YEAR_2020_S)
+    if (clock_gettime(CLOCK_REALTIME, &now) != 0 || now.tv_sec < YEAR_2020_S ||
+        now.tv_sec >= YEAR_2100_S)
         return 0;
     return now.tv_sec;
 }

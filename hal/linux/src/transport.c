@@ -5,6 +5,7 @@
 #include <netdb.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <resolv.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -62,14 +63,29 @@ static enum err connect_any(const struct addrinfo *list, uint64_t deadline_ms, i
     return linux_now_ms() >= deadline_ms ? ERR_TIMEOUT : ERR_NETWORK;
 }
 
+/* The resolver's own patience knows no deadline: seconds for each server, each attempt, and again with
+ * each search domain. One attempt, whose waits (they double from server to server) fit in; whoever
+ * opens tries again by himself. Reading resolv.conf each time finds the servers that came later. */
+static void resolver_hurry(uint64_t deadline_ms)
+{
+    uint64_t now_ms = linux_now_ms();
+    if (now_ms >= deadline_ms || res_init() != 0)
+        return;
+    int servers = _res.nscount > 0 ? _res.nscount : 1;
+    int share_s = (int)((deadline_ms - now_ms) / 1000) / (2 * servers);
+    _res.retry = 1;
+    _res.retrans = share_s > 1 ? share_s : 1;
+}
+
 static enum err tcp_open(const char *host, uint16_t port, uint64_t deadline_ms, int *ret_fd)
 {
     char service[8];
     (void)snprintf(service, sizeof service, "%u", port);
     struct addrinfo want = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
     struct addrinfo *list = NULL;
+    resolver_hurry(deadline_ms);
     if (getaddrinfo(host, service, &want, &list) != 0)
-        return ERR_NETWORK;
+        return ERR_HOST;
     enum err e = connect_any(list, deadline_ms, ret_fd);
     freeaddrinfo(list);
     return e;

@@ -27,6 +27,7 @@ struct fake_transport_plan {
     uint64_t close_after;    /* the same, but only this connection ends: the next open works */
     unsigned would_block_at; /* every n-th call moves nothing */
     size_t chunk;            /* most bytes moved by one call; 0: any */
+    uint32_t delay_ms;       /* so long a call takes that moves something */
     struct hal_peer peer;    /* what open returns, standing alone */
 };
 
