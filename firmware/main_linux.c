@@ -220,7 +220,7 @@ static void tell_keys(const struct provision *p)
 {
     struct provision_report r = provision_report(p);
     tell("TPM: endorsement key at 0x%08x (%s), storage root key at 0x%08x (%s)", HANDLE_EK,
-         kind_text(r.ek, r.ek_created), HANDLE_SRK, kind_text(r.srk, r.srk_created));
+         kind_text(r.ek, r.ek_place.created), HANDLE_SRK, kind_text(r.srk, r.srk_place.created));
     tell_certificate(&r);
     tell("TPM: registration id %s", provision_registration_id(p));
 }

@@ -128,7 +128,10 @@ static enum err register_with(struct provision *p, struct span authorization)
     return ask(p, &request);
 }
 
-static enum err token_make(struct provision *p, struct span sr, struct span key_name)
+/* Signed by the key of a challenge, which is used for this one token; without a challenge by the hub
+ * key. */
+static enum err token_make(struct provision *p, struct span sr, struct span key_name,
+                           struct span challenge)
 {
     int64_t now_s = time_for_tokens(p);
     if (now_s == 0)
@@ -138,7 +141,8 @@ static enum err token_make(struct provision *p, struct span sr, struct span key_
     struct buf out = BUF_OVER(message), token = BUF_OVER(p->token);
     sas_message_write(&out, sr, expiry_s);
     TRY(buf_end(&out));
-    TRY(tpmdev_sign(&p->tpm, buf_span(&out), signature));
+    TRY(challenge.len > 0 ? tpmdev_prove(&p->tpm, challenge, buf_span(&out), signature)
+                          : tpmdev_sign(&p->tpm, buf_span(&out), signature));
     sas_token_write(&token, sr, signature, expiry_s, key_name);
     bytes_wipe(signature, sizeof signature);
     TRY(buf_end_text(&token));
@@ -152,18 +156,15 @@ static struct span token_of(const struct provision *p)
 }
 
 /* A blob that is no blob is the service's fault: whatever it is, the device may ask again. */
-static enum err activate(struct provision *p)
+static enum err outcome_of_blob(enum err e)
 {
-    enum err e = tpmdev_activate(&p->tpm, span_of(p->answer.blob, p->answer.blob_len));
-    switch (e) {
-    case ERR_OK:
-    case ERR_TPM:
-    case ERR_TPM_TRANSPORT:
-    case ERR_TPM_ACTIVATE:
-        return e;
-    default:
-        return ERR_PROTOCOL;
-    }
+    bool malformed = e == ERR_TRUNCATED || e == ERR_TRAILING || e == ERR_KEY_ROLE;
+    return malformed ? ERR_PROTOCOL : e;
+}
+
+static struct span blob_of(const struct provision *p)
+{
+    return span_of(p->answer.blob, p->answer.blob_len);
 }
 
 /* ---- the states: each does its work and names the next; an error is provision_step's to handle */
@@ -198,6 +199,7 @@ static enum err step_start(struct provision *p, enum provision_state *ret_next)
     struct assignment a;
     if (e == ERR_OK && slot_read(span_of(bytes, len), &a) == ERR_OK && slot_is_ours(p, &a)) {
         p->assignment = a;
+        p->tpm.identity = a.identity;
         p->id = a.registration_id;
         p->is_assigned = true;
         p->from_slot = true;
@@ -232,7 +234,12 @@ static enum err step_activate(struct provision *p, enum provision_state *ret_nex
         TRY(p->hal->storage->remove(p->hal->storage, SLOT_NAME));
     p->slot_used = false;
     p->is_assigned = false;
-    TRY(activate(p));
+    uint8_t sr[SERVICE_SR_CAP];
+    struct buf out = BUF_OVER(sr);
+    service_sr(&out, p->config.id_scope, &p->id);
+    TRY(buf_end(&out));
+    TRY(outcome_of_blob(
+        token_make(p, buf_span(&out), SPAN_LITERAL(KEY_NAME_REGISTRATION), blob_of(p))));
     *ret_next = PROVISION_PROVE;
     return ERR_OK;
 }
@@ -255,13 +262,6 @@ static enum err after_answer(struct provision *p, enum provision_state *ret_next
 
 static enum err step_prove(struct provision *p, enum provision_state *ret_next)
 {
-    uint8_t sr[SERVICE_SR_CAP];
-    struct buf out = BUF_OVER(sr);
-    service_sr(&out, p->config.id_scope, &p->id);
-    TRY(buf_end(&out));
-    enum err e = token_make(p, buf_span(&out), SPAN_LITERAL(KEY_NAME_REGISTRATION));
-    if (e != ERR_OK) /* the key that was there a moment ago: somebody else is at this TPM */
-        return e == ERR_ABSENT ? ERR_TPM_ACTIVATE : e;
     TRY(register_with(p, token_of(p)));
     p->polls = 0;
     return after_answer(p, ret_next);
@@ -286,11 +286,12 @@ static void assignment_fill(struct provision *p)
     p->assignment.registration_id = p->id;
     memcpy(p->assignment.hub, p->answer.hub, sizeof p->assignment.hub);
     memcpy(p->assignment.device_id, p->answer.device_id, sizeof p->assignment.device_id);
+    p->assignment.identity = p->tpm.identity;
 }
 
 static enum err step_adopt(struct provision *p, enum provision_state *ret_next)
 {
-    TRY(activate(p));
+    TRY(outcome_of_blob(tpmdev_activate(&p->tpm, blob_of(p))));
     assignment_fill(p);
     uint8_t bytes[HAL_SLOT_CAP];
     struct buf out = BUF_OVER(bytes);
@@ -324,7 +325,7 @@ static enum err hub_token(struct provision *p)
     struct buf out = BUF_OVER(sr);
     hub_sr(&out, p->assignment.hub, p->assignment.device_id);
     TRY(buf_end(&out));
-    return token_make(p, buf_span(&out), span_of(NULL, 0));
+    return token_make(p, buf_span(&out), span_of(NULL, 0), span_of(NULL, 0));
 }
 
 static void hub_leave(struct provision *p)
@@ -527,6 +528,7 @@ struct provision *provision_init(union provision_memory *memory, const struct ha
     if (p->config.step_timeout_ms == 0)
         p->config.step_timeout_ms = STEP_TIMEOUT_MS;
     tpmdev_init(&p->tpm, hal->tpm, hal->clock);
+    p->tpm.choice = config->tpm;
     httpc_init(&p->http, hal->transport, hal->clock, config->service_host, config->service_port);
     return p;
 }
@@ -574,8 +576,12 @@ struct provision_report provision_report(const struct provision *p)
     return (struct provision_report){
         .ek = known ? &p->tpm.ek : NULL,
         .srk = known ? &p->tpm.srk : NULL,
-        .ek_created = p->tpm.created_ek,
-        .srk_created = p->tpm.created_srk,
+        .ek_place = p->tpm.ek_place,
+        .srk_place = p->tpm.srk_place,
+        .ek_why = p->tpm.ek_why,
+        .identity_handle = p->tpm.identity.handle,
+        .identity_unkept = p->tpm.identity_unkept,
+        .identity_replaced = p->tpm.identity_replaced,
         .certificate_error = p->certificate_error,
         .certificate_nv_index = p->certificate.nv_index,
         .certificate_len = p->certificate.len,

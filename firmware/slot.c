@@ -1,6 +1,10 @@
 #include "slot.h"
 
-#define SLOT_MAGIC 0x43524131u /* "CRA1": the last character is the layout's version */
+#include <string.h>
+#include <wire/names.h>
+
+#define MAGIC_AT_HANDLE 0x43524131u /* "CRA1": the last character is the layout's version */
+#define MAGIC_WRAPPED 0x43524132u   /* "CRA2": the same, and after it the wrapped key */
 #define CHECKSUM_LEN 4
 
 /* CRC-32, ISO-HDLC. Tells a torn or worn slot from a whole one; against an intruder with the
@@ -23,14 +27,50 @@ static void text_write(struct buf *out, const char *text)
     buf_close_u16(out, mark);
 }
 
+static bool is_wrapped(const struct assignment *a)
+{
+    return a->identity.handle == 0;
+}
+
+static void identity_write(struct buf *out, const struct tpm_identity *id)
+{
+    buf_put_u32(out, id->parent);
+    buf_put_u8(out, (uint8_t)id->parent_kind);
+    buf_put(out, span_of(id->unique, sizeof id->unique));
+    size_t mark = buf_open_u16(out);
+    buf_put(out, span_of(id->wrapped, id->wrapped_len));
+    buf_close_u16(out, mark);
+}
+
+static enum err identity_read(struct rd *r, struct tpm_identity *ret)
+{
+    struct tpm_identity id = {.parent = rd_u32(r)};
+    uint8_t kind = rd_u8(r);
+    struct span unique = rd_take(r, sizeof id.unique);
+    struct span wrapped = rd_sized_u16(r);
+    TRY(rd_end(r));
+    if (kind != TPM_KEY_RSA_2048 && kind != TPM_KEY_ECC_P256)
+        return ERR_PROTOCOL;
+    if (wrapped.len == 0 || wrapped.len > sizeof id.wrapped)
+        return ERR_PROTOCOL;
+    id.parent_kind = kind;
+    id.wrapped_len = (uint16_t)wrapped.len;
+    memcpy(id.unique, unique.at, sizeof id.unique);
+    memcpy(id.wrapped, wrapped.at, wrapped.len);
+    *ret = id;
+    return ERR_OK;
+}
+
 void slot_write(struct buf *out, const struct assignment *a)
 {
     size_t start = out->len;
-    buf_put_u32(out, SLOT_MAGIC);
+    buf_put_u32(out, is_wrapped(a) ? MAGIC_WRAPPED : MAGIC_AT_HANDLE);
     text_write(out, a->id_scope);
     text_write(out, a->registration_id.text);
     text_write(out, a->hub);
     text_write(out, a->device_id);
+    if (is_wrapped(a))
+        identity_write(out, &a->identity);
     if (!out->full)
         buf_put_u32(out, checksum(span_of(out->at + start, out->len - start)));
 }
@@ -43,8 +83,11 @@ static enum err fields_read(struct span fields, struct assignment *a)
     struct span registration_id = rd_sized_u16(&r);
     struct span hub = rd_sized_u16(&r);
     struct span device_id = rd_sized_u16(&r);
+    a->identity = (struct tpm_identity){.handle = HANDLE_IDENTITY_KEY};
+    if (magic == MAGIC_WRAPPED)
+        TRY(identity_read(&r, &a->identity));
     TRY(rd_end(&r));
-    if (magic != SLOT_MAGIC || !answer_hub_is_valid(hub) || !answer_device_id_is_valid(device_id))
+    if ((magic != MAGIC_AT_HANDLE && magic != MAGIC_WRAPPED) || !answer_hub_is_valid(hub) || !answer_device_id_is_valid(device_id))
         return ERR_PROTOCOL;
     TRY(span_to_text(id_scope, a->id_scope, sizeof a->id_scope));
     TRY(regid_read(registration_id, &a->registration_id));

@@ -5,6 +5,7 @@
 
 #include "answer.h"
 
+#include <firmware/tpm.h>
 #include <wire/regid.h>
 
 #define SLOT_NAME "assignment"
@@ -15,6 +16,7 @@ struct assignment {
     struct regid registration_id;
     char hub[HUB_NAME_MAX + 1];
     char device_id[DEVICE_ID_MAX + 1];
+    struct tpm_identity identity; /* at HANDLE_IDENTITY_KEY, or wrapped */
 };
 
 void slot_write(struct buf *out, const struct assignment *a);

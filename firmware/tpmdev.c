@@ -1,5 +1,7 @@
 #include "tpmdev.h"
 
+#include "tpmsys.h"
+
 #include <string.h>
 #include <tss2/tss2_mu.h>
 #include <wire/names.h>
@@ -7,23 +9,12 @@
 
 #define INNER_KEY_LEN 16 /* AES-128: what every client of this protocol expects */
 
-static TSS2_SYS_CONTEXT *sys_of(struct tpmdev *d)
-{
-    return (TSS2_SYS_CONTEXT *)(void *)d->sys.at;
-}
-
-static TSS2_TCTI_CONTEXT *tcti_of(struct tpmdev *d)
-{
-    return (TSS2_TCTI_CONTEXT *)(void *)&d->link;
-}
-
 void tpmdev_init(struct tpmdev *d, struct hal_tpm *tpm, struct hal_clock *clock)
 {
     memset(d, 0, sizeof *d);
+    d->identity.handle = HANDLE_IDENTITY_KEY;
     tpmlink_init(&d->link, tpm, clock);
-    ERR_ASSERT(Tss2_Sys_GetContextSize(0) <= sizeof d->sys);
-    TSS2_ABI_VERSION abi = TSS2_ABI_VERSION_CURRENT;
-    ERR_ASSERT(Tss2_Sys_Initialize(sys_of(d), sizeof d->sys, tcti_of(d), &abi) == TSS2_RC_SUCCESS);
+    tpmsys_reset(d);
 }
 
 void tpmdev_end(struct tpmdev *d)
@@ -31,170 +22,50 @@ void tpmdev_end(struct tpmdev *d)
     bytes_wipe(d, sizeof *d);
 }
 
-/* Keys went through both buffers: neither keeps them longer than the work on them. */
-static void forget_traffic(struct tpmdev *d)
-{
-    tpmlink_wipe(&d->link);
-    bytes_wipe(&d->sys, sizeof d->sys);
-    TSS2_ABI_VERSION abi = TSS2_ABI_VERSION_CURRENT;
-    ERR_ASSERT(Tss2_Sys_Initialize(sys_of(d), sizeof d->sys, tcti_of(d), &abi) == TSS2_RC_SUCCESS);
-}
-
-/* ---- response codes ---- */
-#define RC_FORMAT_ONE 0x080u
-#define RC_FORMAT_ONE_ERROR 0x0BFu /* without the number of the parameter, session or handle */
-#define RC_LAYER 0xFFFF0000u
-
-static bool rc_is(TSS2_RC rc, TPM2_RC error)
-{
-    return (rc & RC_LAYER) == 0 && ((rc & RC_FORMAT_ONE) ? (rc & RC_FORMAT_ONE_ERROR) : rc) == error;
-}
-
-static enum err outcome(struct tpmdev *d, TSS2_RC rc)
-{
-    if (rc == TSS2_RC_SUCCESS)
-        return ERR_OK;
-    d->last_rc = rc;
-    return d->link.failure == ERR_OK ? ERR_TPM : ERR_TPM_TRANSPORT;
-}
-
-/* Handles of one kind only are given, so an error about a handle means that nothing is there. */
-static enum err outcome_of_lookup(struct tpmdev *d, TSS2_RC rc)
-{
-    return rc_is(rc, TPM2_RC_HANDLE) ? ERR_ABSENT : outcome(d, rc);
-}
-
-/* The TPM's verdict on something that the service sent. */
+/* The TPM's verdict on something that the service sent. Some TPMs say "failure" of a seed that is not
+ * for them; one that has truly failed says so again when it is next asked. */
 static enum err outcome_of_challenge(struct tpmdev *d, TSS2_RC rc)
 {
-    enum err e = outcome(d, rc);
-    return e == ERR_TPM ? ERR_TPM_ACTIVATE : e;
+    enum err e = tpmsys_outcome(d, rc);
+    return e == ERR_TPM || e == ERR_TPM_FAILED ? ERR_TPM_ACTIVATE : e;
 }
 
-/* ---- sessions and transient objects ---- */
-struct held {
-    struct tpmdev *dev;
-    TPM2_HANDLE handle; /* 0: nothing held */
-};
-static void held_flush(struct held *h)
+/* A key where it persists; one that does not is made, and held as long as it is used. */
+static enum err key_use(struct tpmdev *d, enum tpm_key_role role, struct held *held,
+                        TPM2_HANDLE *ret_handle)
 {
-    if (h->handle != 0)
-        (void)Tss2_Sys_FlushContext(sys_of(h->dev), h->handle);
-    h->handle = 0;
-}
-#define HELD __attribute__((cleanup(held_flush))) struct held
-
-static const TSS2L_SYS_AUTH_COMMAND empty_password = {
-    .count = 1, .auths = {{.sessionHandle = TPM2_RS_PW}}};
-
-/* ---- persistent keys ---- */
-static enum err public_from(const TPM2B_PUBLIC *area, enum tpm_key_role role,
-                            struct tpm_public *ret_pub)
-{
-    uint8_t bytes[sizeof(TPM2B_PUBLIC)];
-    size_t len = 0;
-    if (Tss2_MU_TPM2B_PUBLIC_Marshal(area, bytes, sizeof bytes, &len) != TSS2_RC_SUCCESS)
-        return ERR_KEY_SHAPE;
-    struct tpm_public pub;
-    TRY(tpm_public_read(span_of(bytes, len), &pub));
-    TRY(tpm_public_check_role(&pub, role));
-    *ret_pub = pub;
-    return ERR_OK;
-}
-
-static enum err key_read(struct tpmdev *d, TPM2_HANDLE at, enum tpm_key_role role,
-                         struct tpm_public *ret_pub)
-{
-    TPM2B_PUBLIC area = {0};
-    TPM2B_NAME name = {0};
-    TPM2B_NAME qualified = {0};
-    TRY(outcome_of_lookup(
-        d, Tss2_Sys_ReadPublic(sys_of(d), at, NULL, &area, &name, &qualified, NULL)));
-    return public_from(&area, role, ret_pub);
-}
-
-static enum err template_for(enum tpm_key_role role, TPM2B_PUBLIC *ret_template)
-{
-    uint8_t bytes[TPM_PUBLIC_CAP];
-    struct buf out = BUF_OVER(bytes);
-    tpm_public_template_write(&out, role, TPM_KEY_RSA_2048);
-    TRY(buf_end(&out));
-    size_t offset = 0;
-    *ret_template = (TPM2B_PUBLIC){0};
-    ERR_ASSERT(Tss2_MU_TPM2B_PUBLIC_Unmarshal(bytes, out.len, &offset, ret_template) ==
-               TSS2_RC_SUCCESS);
-    return ERR_OK;
-}
-
-static enum err primary_create(struct tpmdev *d, enum tpm_key_role role, struct held *held,
-                               TPM2B_PUBLIC *ret_area)
-{
-    TPM2B_PUBLIC template;
-    TRY(template_for(role, &template));
-    const TPM2B_SENSITIVE_CREATE sensitive = {.size = sizeof(TPMS_SENSITIVE_CREATE)};
-    const TPM2B_DATA outside = {0};
-    const TPML_PCR_SELECTION no_pcr = {0};
-    TPM2B_CREATION_DATA data = {0};
-    TPM2B_DIGEST hash = {0};
-    TPMT_TK_CREATION ticket = {0};
-    TPM2B_NAME name = {0};
-    return outcome(d, Tss2_Sys_CreatePrimary(
-                          sys_of(d), role == TPM_ROLE_EK ? TPM2_RH_ENDORSEMENT : TPM2_RH_OWNER,
-                          &empty_password, &sensitive, &template, &outside, &no_pcr, &held->handle,
-                          ret_area, &data, &hash, &ticket, &name, NULL));
-}
-
-static enum err key_create(struct tpmdev *d, TPM2_HANDLE at, enum tpm_key_role role,
-                           struct tpm_public *ret_pub)
-{
-    HELD key = {.dev = d};
-    TPM2B_PUBLIC area = {0};
-    TRY(primary_create(d, role, &key, &area));
-    struct tpm_public pub;
-    TRY(public_from(&area, role, &pub));
-    TRY(outcome(d, Tss2_Sys_EvictControl(sys_of(d), TPM2_RH_OWNER, key.handle, &empty_password, at,
-                                         NULL)));
-    *ret_pub = pub;
-    return ERR_OK;
-}
-
-static enum err key_find(struct tpmdev *d, TPM2_HANDLE at, enum tpm_key_role role,
-                         struct tpm_public *ret_pub, bool *ret_created)
-{
-    enum err e = key_read(d, at, role, ret_pub);
-    *ret_created = e == ERR_ABSENT;
-    return e == ERR_ABSENT ? key_create(d, at, role, ret_pub) : e;
-}
-
-enum err tpmdev_keys(struct tpmdev *d)
-{
-    if (d->keys_known)
+    const struct tpm_place *place = role == TPM_ROLE_EK ? &d->ek_place : &d->srk_place;
+    *ret_handle = place->handle;
+    if (place->handle != 0)
         return ERR_OK;
-    TRY(key_find(d, HANDLE_EK, TPM_ROLE_EK, &d->ek, &d->created_ek));
-    TRY(key_find(d, HANDLE_SRK, TPM_ROLE_SRK, &d->srk, &d->created_srk));
-    d->keys_known = true;
+    struct tpm_public again;
+    TRY(tpmsys_primary_create(d, role, role == TPM_ROLE_EK ? d->ek.kind : d->srk.kind, held, &again));
+    *ret_handle = held->handle;
     return ERR_OK;
 }
 
 /* ---- activation ---- */
 
-/* The default EK's policy: the endorsement hierarchy's authorisation, which is empty. */
+/* The default EK's policy: the endorsement hierarchy's authorisation, which must be empty. */
 static enum err ek_session(struct tpmdev *d, struct held *session)
 {
     const TPM2B_NONCE nonce = {.size = 16};
     const TPM2B_ENCRYPTED_SECRET no_salt = {0};
     const TPMT_SYM_DEF no_cipher = {.algorithm = TPM2_ALG_NULL};
     TPM2B_NONCE nonce_tpm = {0};
-    TRY(outcome(d, Tss2_Sys_StartAuthSession(sys_of(d), TPM2_RH_NULL, TPM2_RH_NULL, NULL, &nonce,
-                                             &no_salt, TPM2_SE_POLICY, &no_cipher, TPM2_ALG_SHA256,
-                                             &session->handle, &nonce_tpm, NULL)));
+    TRY(tpmsys_outcome(
+        d, Tss2_Sys_StartAuthSession(tpmsys_of(d), TPM2_RH_NULL, TPM2_RH_NULL, NULL, &nonce, &no_salt,
+                                     TPM2_SE_POLICY, &no_cipher, TPM2_ALG_SHA256, &session->handle,
+                                     &nonce_tpm, NULL)));
     const TPM2B_NONCE no_nonce = {0};
     const TPM2B_DIGEST none = {0};
     TPM2B_TIMEOUT timeout = {0};
     TPMT_TK_AUTH ticket = {0};
-    return outcome(d, Tss2_Sys_PolicySecret(sys_of(d), TPM2_RH_ENDORSEMENT, session->handle,
-                                            &empty_password, &no_nonce, &none, &no_nonce, 0,
-                                            &timeout, &ticket, NULL));
+    TSS2_RC rc = Tss2_Sys_PolicySecret(tpmsys_of(d), TPM2_RH_ENDORSEMENT, session->handle,
+                                       &tpmsys_empty_password, &no_nonce, &none, &no_nonce, 0,
+                                       &timeout, &ticket, NULL);
+    enum err e = tpmsys_outcome(d, rc);
+    return e == ERR_TPM && tpmsys_says_auth(rc) ? ERR_TPM_ENDORSEMENT_AUTH : e;
 }
 
 static enum err sized(struct span from, uint16_t *ret_size, uint8_t *ret_at, size_t cap)
@@ -206,8 +77,19 @@ static enum err sized(struct span from, uint16_t *ret_size, uint8_t *ret_at, siz
     return ERR_OK;
 }
 
-static enum err credential_open(struct tpmdev *d, const struct tpmblob *blob,
-                                struct secret *ret_inner_key)
+/* The SRK's authorisation is the first session's. It was not empty: another SRK must be found, and
+ * the service told of it. */
+static enum err outcome_of_activation(struct tpmdev *d, TSS2_RC rc)
+{
+    if (tpmsys_says_auth(rc) && tpmsys_session_of(rc) == 1) {
+        d->srk_locked = true;
+        d->keys_known = false;
+    }
+    return outcome_of_challenge(d, rc);
+}
+
+static enum err activate_credential(struct tpmdev *d, const struct tpmblob *blob, TPM2_HANDLE ek,
+                                    TPM2_HANDLE srk, TPM2B_DIGEST *ret_inner)
 {
     TPM2B_ID_OBJECT credential = {0};
     TPM2B_ENCRYPTED_SECRET seed = {0};
@@ -218,10 +100,20 @@ static enum err credential_open(struct tpmdev *d, const struct tpmblob *blob,
     TRY(ek_session(d, &session));
     TSS2L_SYS_AUTH_COMMAND auths = {
         .count = 2, .auths = {{.sessionHandle = TPM2_RS_PW}, {.sessionHandle = session.handle}}};
-    TPM2B_DIGEST inner = {0};
-    TRY(outcome_of_challenge(d, Tss2_Sys_ActivateCredential(sys_of(d), HANDLE_SRK, HANDLE_EK, &auths,
-                                                            &credential, &seed, &inner, NULL)));
+    TRY(outcome_of_activation(d, Tss2_Sys_ActivateCredential(tpmsys_of(d), srk, ek, &auths,
+                                                             &credential, &seed, ret_inner, NULL)));
     session.handle = 0; /* it was not told to continue: the TPM has flushed it */
+    return ERR_OK;
+}
+
+static enum err credential_open(struct tpmdev *d, const struct tpmblob *blob, TPM2_HANDLE srk,
+                                struct secret *ret_inner_key)
+{
+    HELD ek = {.dev = d};
+    TPM2_HANDLE ek_handle = 0;
+    TPM2B_DIGEST inner = {0};
+    TRY(key_use(d, TPM_ROLE_EK, &ek, &ek_handle));
+    TRY(activate_credential(d, blob, ek_handle, srk, &inner));
     enum err e = inner.size == INNER_KEY_LEN
                      ? secret_set(ret_inner_key, span_of(inner.buffer, inner.size))
                      : ERR_TPM_ACTIVATE;
@@ -241,7 +133,7 @@ static enum err public_area_read(struct span area, TPM2B_PUBLIC *ret_public)
     return ERR_OK;
 }
 
-static enum err duplicate_import(struct tpmdev *d, const struct tpmblob *blob,
+static enum err duplicate_import(struct tpmdev *d, const struct tpmblob *blob, TPM2_HANDLE srk,
                                  const struct secret *inner_key, const TPM2B_PUBLIC *pub,
                                  TPM2B_PRIVATE *ret_private)
 {
@@ -254,58 +146,118 @@ static enum err duplicate_import(struct tpmdev *d, const struct tpmblob *blob,
     TRY(sized(blob->duplicate_secret, &seed.size, seed.secret, sizeof seed.secret));
     TRY(sized(secret_span(inner_key), &key.size, key.buffer, sizeof key.buffer));
     enum err e = outcome_of_challenge(
-        d, Tss2_Sys_Import(sys_of(d), HANDLE_SRK, &empty_password, &key, pub, &duplicate, &seed,
+        d, Tss2_Sys_Import(tpmsys_of(d), srk, &tpmsys_empty_password, &key, pub, &duplicate, &seed,
                            &cipher, ret_private, NULL));
     bytes_wipe(&key, sizeof key);
     return e;
 }
 
-/* EvictControl with a persistent object removes it; with a transient one, makes a copy persist. */
-static TSS2_RC evict(struct tpmdev *d, TPM2_HANDLE object)
+/* A key that the service sent, as its TPM alone can load it. */
+struct sent_key {
+    TPM2B_PUBLIC public_area;
+    TPM2B_PRIVATE private_area;
+};
+
+static enum err blob_open(struct tpmdev *d, struct span bytes, TPM2_HANDLE srk, struct sent_key *ret)
 {
-    return Tss2_Sys_EvictControl(sys_of(d), TPM2_RH_OWNER, object, &empty_password,
-                                 HANDLE_IDENTITY_KEY, NULL);
+    struct tpmblob blob;
+    SECRET inner_key = {0};
+    TRY(tpmblob_read(bytes, &blob));
+    TRY(tpmblob_identity_public_check(blob.public_area));
+    TRY(public_area_read(blob.public_area, &ret->public_area));
+    TRY(credential_open(d, &blob, srk, &inner_key));
+    return duplicate_import(d, &blob, srk, &inner_key, &ret->public_area, &ret->private_area);
 }
 
-static enum err identity_persist(struct tpmdev *d, TPM2_HANDLE object)
+static TSS2_RC load(struct tpmdev *d, TPM2_HANDLE parent, const struct sent_key *key,
+                    struct held *object)
 {
-    TSS2_RC rc = d->identity_present ? TPM2_RC_NV_DEFINED : evict(d, object);
-    if (rc_is(rc, TPM2_RC_NV_DEFINED)) {
-        TRY(outcome(d, evict(d, HANDLE_IDENTITY_KEY)));
-        d->identity_present = false;
-        rc = evict(d, object);
-    }
-    TRY(outcome(d, rc));
-    d->identity_present = true;
+    TPM2B_NAME name = {0};
+    return Tss2_Sys_Load(tpmsys_of(d), parent, &tpmsys_empty_password, &key->private_area,
+                         &key->public_area, &object->handle, &name, NULL);
+}
+
+/* ---- the identity key ---- */
+
+/* Whether what is at the handle is an identity key, of whoever's: any client of this protocol
+ * replaces those. */
+static enum err holds_identity(struct tpmdev *d, TPM2_HANDLE at, bool *ret)
+{
+    TPM2B_PUBLIC area;
+    uint8_t bytes[sizeof(TPMT_PUBLIC)];
+    size_t len = 0;
+    *ret = false;
+    enum err e = tpmsys_public_read(d, at, &area);
+    if (e == ERR_ABSENT)
+        return ERR_OK;
+    TRY(e);
+    *ret = Tss2_MU_TPMT_PUBLIC_Marshal(&area.publicArea, bytes, sizeof bytes, &len) ==
+               TSS2_RC_SUCCESS &&
+           tpmblob_identity_public_check(span_of(bytes, len)) == ERR_OK;
     return ERR_OK;
 }
 
-static enum err identity_install(struct tpmdev *d, const TPM2B_PRIVATE *private_area,
-                                 const TPM2B_PUBLIC *public_area)
+static enum err identity_persist(struct tpmdev *d, TPM2_HANDLE object, enum tpm_unkept *ret_why)
 {
-    HELD object = {.dev = d};
-    TPM2B_NAME name = {0};
-    TRY(outcome_of_challenge(d, Tss2_Sys_Load(sys_of(d), HANDLE_SRK, &empty_password, private_area,
-                                              public_area, &object.handle, &name, NULL)));
-    return identity_persist(d, object.handle);
+    TSS2_RC rc = d->identity_ours ? TPM2_RC_NV_DEFINED : tpmsys_evict(d, object, HANDLE_IDENTITY_KEY);
+    bool replace = d->identity_ours;
+    if (tpmsys_says(rc, TPM2_RC_NV_DEFINED) && !replace)
+        TRY(holds_identity(d, HANDLE_IDENTITY_KEY, &replace));
+    if (replace) {
+        d->identity_ours = false;
+        TRY(tpmsys_unkept(d, tpmsys_evict(d, HANDLE_IDENTITY_KEY, HANDLE_IDENTITY_KEY), ret_why));
+        if (*ret_why != TPM_KEPT)
+            return ERR_OK;
+        d->identity_replaced = true;
+        rc = tpmsys_evict(d, object, HANDLE_IDENTITY_KEY);
+    }
+    TRY(tpmsys_unkept(d, rc, ret_why));
+    d->identity_ours = *ret_why == TPM_KEPT;
+    return ERR_OK;
 }
 
-enum err tpmdev_activate(struct tpmdev *d, struct span bytes)
+static enum err identity_wrap(const struct tpmdev *d, const struct sent_key *key,
+                              struct tpm_identity *ret)
+{
+    const TPM2B_DIGEST *unique = &key->public_area.publicArea.unique.keyedHash;
+    struct tpm_identity wrapped = {.parent = d->srk_place.handle, .parent_kind = d->srk.kind};
+    if (key->private_area.size > TPM_WRAPPED_CAP || unique->size != TPM_UNIQUE_LEN)
+        return ERR_FULL;
+    wrapped.wrapped_len = key->private_area.size;
+    memcpy(wrapped.wrapped, key->private_area.buffer, key->private_area.size);
+    memcpy(wrapped.unique, unique->buffer, TPM_UNIQUE_LEN);
+    *ret = wrapped;
+    return ERR_OK;
+}
+
+static enum err identity_keep(struct tpmdev *d, TPM2_HANDLE srk, const struct sent_key *key)
+{
+    HELD object = {.dev = d};
+    TRY(outcome_of_challenge(d, load(d, srk, key, &object)));
+    d->identity_replaced = false;
+    TRY(identity_persist(d, object.handle, &d->identity_unkept));
+    if (d->identity_unkept != TPM_KEPT)
+        return identity_wrap(d, key, &d->identity);
+    d->identity = (struct tpm_identity){.handle = HANDLE_IDENTITY_KEY};
+    return ERR_OK;
+}
+
+static enum err activate(struct tpmdev *d, struct span blob)
+{
+    HELD srk = {.dev = d};
+    TPM2_HANDLE srk_handle = 0;
+    struct sent_key key = {0};
+    TRY(key_use(d, TPM_ROLE_SRK, &srk, &srk_handle));
+    TRY(blob_open(d, blob, srk_handle, &key));
+    return identity_keep(d, srk_handle, &key);
+}
+
+enum err tpmdev_activate(struct tpmdev *d, struct span blob)
 {
     ERR_ASSERT(d->keys_known);
-    struct tpmblob blob;
-    TPM2B_PUBLIC pub;
-    TRY(tpmblob_read(bytes, &blob));
-    TRY(tpmblob_identity_public_check(blob.public_area));
-    TRY(public_area_read(blob.public_area, &pub));
-    SECRET inner_key = {0};
-    TPM2B_PRIVATE private_area = {0};
-    enum err e = credential_open(d, &blob, &inner_key);
-    if (e == ERR_OK)
-        e = duplicate_import(d, &blob, &inner_key, &pub, &private_area);
-    if (e == ERR_OK)
-        e = identity_install(d, &private_area, &pub);
-    forget_traffic(d);
+    TRY(tpmsys_make_room(d));
+    enum err e = activate(d, blob);
+    tpmsys_reset(d); /* keys went through: neither buffer keeps them longer than the work on them */
     return e;
 }
 
@@ -327,118 +279,111 @@ static void chunk_take(struct span *rest, TPM2B_MAX_BUFFER *ret_chunk)
     *rest = span_slice(*rest, chunk.len, rest->len);
 }
 
-static enum err sign_long(struct tpmdev *d, struct span message, TPM2B_DIGEST *ret_digest)
+/* The first command with the key: it is not there, or what is there is no identity key. */
+static enum err outcome_of_key(struct tpmdev *d, TSS2_RC rc)
+{
+    static const TPM2_RC another[] = {TPM2_RC_TYPE, TPM2_RC_ATTRIBUTES, TPM2_RC_AUTH_FAIL,
+                                      TPM2_RC_BAD_AUTH, TPM2_RC_AUTH_UNAVAILABLE, TPM2_RC_AUTH_TYPE};
+    enum err e = tpmsys_outcome_of_lookup(d, rc);
+    for (size_t i = 0; i < sizeof another / sizeof *another && e == ERR_TPM; i++)
+        if (tpmsys_says(rc, another[i]))
+            e = ERR_ABSENT;
+    return e;
+}
+
+static enum err sign_long(struct tpmdev *d, TPM2_HANDLE key, struct span message,
+                          TPM2B_DIGEST *ret_digest)
 {
     HELD sequence = {.dev = d};
     const TPM2B_AUTH no_auth = {0};
-    TRY(outcome_of_lookup(d, Tss2_Sys_HMAC_Start(sys_of(d), HANDLE_IDENTITY_KEY, &empty_password,
-                                                 &no_auth, TPM2_ALG_NULL, &sequence.handle, NULL)));
+    TRY(outcome_of_key(d, Tss2_Sys_HMAC_Start(tpmsys_of(d), key, &tpmsys_empty_password, &no_auth,
+                                              TPM2_ALG_NULL, &sequence.handle, NULL)));
     TPM2B_MAX_BUFFER chunk;
     for (chunk_take(&message, &chunk); message.len > 0; chunk_take(&message, &chunk))
-        TRY(outcome(d, Tss2_Sys_SequenceUpdate(sys_of(d), sequence.handle, &empty_password, &chunk,
-                                               NULL)));
+        TRY(tpmsys_outcome(d, Tss2_Sys_SequenceUpdate(tpmsys_of(d), sequence.handle,
+                                                      &tpmsys_empty_password, &chunk, NULL)));
     TPMT_TK_HASHCHECK ticket = {0};
-    TRY(outcome(d, Tss2_Sys_SequenceComplete(sys_of(d), sequence.handle, &empty_password, &chunk,
-                                             TPM2_RH_NULL, ret_digest, &ticket, NULL)));
+    TRY(tpmsys_outcome(d, Tss2_Sys_SequenceComplete(tpmsys_of(d), sequence.handle,
+                                                    &tpmsys_empty_password, &chunk, TPM2_RH_NULL,
+                                                    ret_digest, &ticket, NULL)));
     sequence.handle = 0; /* gone with its completion */
     return ERR_OK;
 }
 
-enum err tpmdev_sign(struct tpmdev *d, struct span message, uint8_t ret_signature[32])
+static enum err sign_with(struct tpmdev *d, TPM2_HANDLE key, struct span message,
+                          uint8_t ret_signature[32])
 {
     TPM2B_DIGEST digest = {0};
     if (message.len > TPM2_MAX_DIGEST_BUFFER) {
-        TRY(sign_long(d, message, &digest));
+        TRY(sign_long(d, key, message, &digest));
         return signature_from(&digest, ret_signature);
     }
     TPM2B_MAX_BUFFER whole;
     chunk_take(&message, &whole);
-    TRY(outcome_of_lookup(d, Tss2_Sys_HMAC(sys_of(d), HANDLE_IDENTITY_KEY, &empty_password, &whole,
-                                           TPM2_ALG_NULL, &digest, NULL)));
+    TRY(outcome_of_key(d, Tss2_Sys_HMAC(tpmsys_of(d), key, &tpmsys_empty_password, &whole,
+                                        TPM2_ALG_NULL, &digest, NULL)));
     return signature_from(&digest, ret_signature);
 }
 
-/* ---- the EK certificate ---- */
-#define NV_CERTIFICATE_RSA 0x01C00002u /* TCG EK Credential Profile 2.5, 2.2.1.4 */
-#define NV_CERTIFICATE_ECC 0x01C0000Au
-#define NV_CHUNK 512                   /* what every TPM gives at once */
-
-static enum err nv_size(struct tpmdev *d, TPM2_HANDLE index, uint16_t *ret_len)
+static enum err prove(struct tpmdev *d, struct span blob, struct span message,
+                      uint8_t ret_signature[32])
 {
-    TPM2B_NV_PUBLIC area = {0};
-    TPM2B_NAME name = {0};
-    TRY(outcome_of_lookup(d, Tss2_Sys_NV_ReadPublic(sys_of(d), index, NULL, &area, &name, NULL)));
-    *ret_len = area.nvPublic.dataSize;
-    return ERR_OK;
+    HELD srk = {.dev = d}, object = {.dev = d};
+    TPM2_HANDLE srk_handle = 0;
+    struct sent_key key = {0};
+    TRY(key_use(d, TPM_ROLE_SRK, &srk, &srk_handle));
+    TRY(blob_open(d, blob, srk_handle, &key));
+    TRY(outcome_of_challenge(d, load(d, srk_handle, &key, &object)));
+    return sign_with(d, object.handle, message, ret_signature);
 }
 
-static enum err nv_read(struct tpmdev *d, TPM2_HANDLE index, uint16_t len, struct buf *out)
-{
-    for (uint16_t at = 0; at < len; at += NV_CHUNK) {
-        uint16_t want = len - at < NV_CHUNK ? (uint16_t)(len - at) : NV_CHUNK;
-        TPM2B_MAX_NV_BUFFER chunk = {0};
-        TRY(outcome(d, Tss2_Sys_NV_Read(sys_of(d), index, index, &empty_password, want, at, &chunk,
-                                        NULL)));
-        if (chunk.size != want)
-            return ERR_TPM;
-        buf_put(out, span_of(chunk.buffer, want));
-    }
-    return buf_end(out);
-}
-
-/* A SEQUENCE with a length of two bytes, as every certificate of such a key has; after it padding. */
-static enum err certificate_cut(struct span nv, struct span *ret_certificate)
-{
-    struct rd r = rd_over(nv);
-    uint16_t tag = rd_u16(&r);
-    struct span inside = rd_sized_u16(&r);
-    if (tag != 0x3082 || inside.len == 0)
-        return ERR_PROTOCOL;
-    *ret_certificate = span_slice(nv, 0, 4 + inside.len);
-    return ERR_OK;
-}
-
-/* The key as the certificate's BIT STRING has it: an RSAPublicKey, or an uncompressed point. */
-static bool certificate_holds(struct span certificate, const struct tpm_public *ek)
-{
-    static const uint8_t modulus_head[] = {0x30, 0x82, 0x01, 0x0A, 0x02, 0x82, 0x01, 0x01, 0x00};
-    static const uint8_t exponent[] = {0x02, 0x03, 0x01, 0x00, 0x01};
-    static const uint8_t point_head[] = {0x03, 0x42, 0x00, 0x04};
-    bool rsa = ek->kind == TPM_KEY_RSA_2048;
-    uint8_t want[sizeof modulus_head + TPM_RSA_LEN + sizeof exponent];
-    struct buf out = BUF_OVER(want);
-    buf_put(&out, rsa ? span_of(modulus_head, sizeof modulus_head)
-                      : span_of(point_head, sizeof point_head));
-    buf_put(&out, span_of(ek->key, ek->key_len));
-    if (rsa)
-        buf_put(&out, span_of(exponent, sizeof exponent));
-    return !out.full && memmem(certificate.at, certificate.len, want, out.len) != NULL;
-}
-
-enum err tpmdev_ek_certificate(struct tpmdev *d, struct tpmdev_certificate *ret_certificate)
-{
-    uint8_t bytes[TPMDEV_CERTIFICATE_CAP];
-    return tpmdev_ek_certificate_read(d, bytes, ret_certificate);
-}
-
-enum err tpmdev_ek_certificate_read(struct tpmdev *d, uint8_t ret_bytes[TPMDEV_CERTIFICATE_CAP],
-                                    struct tpmdev_certificate *ret_certificate)
+enum err tpmdev_prove(struct tpmdev *d, struct span blob, struct span message,
+                      uint8_t ret_signature[32])
 {
     ERR_ASSERT(d->keys_known);
-    TPM2_HANDLE index =
-        d->ek.kind == TPM_KEY_RSA_2048 ? NV_CERTIFICATE_RSA : NV_CERTIFICATE_ECC;
-    struct buf nv = buf_over(ret_bytes, TPMDEV_CERTIFICATE_CAP);
-    struct span certificate;
-    uint16_t len = 0;
-    TRY(nv_size(d, index, &len));
-    if (len > TPMDEV_CERTIFICATE_CAP)
-        return ERR_PROTOCOL;
-    TRY(nv_read(d, index, len, &nv));
-    TRY(certificate_cut(buf_span(&nv), &certificate));
-    *ret_certificate = (struct tpmdev_certificate){
-        .nv_index = index,
-        .len = (uint16_t)certificate.len,
-        .is_of_ek = certificate_holds(certificate, &d->ek),
-    };
-    return ERR_OK;
+    TRY(tpmsys_make_room(d));
+    enum err e = prove(d, blob, message, ret_signature);
+    tpmsys_reset(d);
+    return e == ERR_ABSENT ? ERR_TPM_ACTIVATE : e;
+}
+
+/* ---- the identity key where it could not persist ---- */
+static enum err unwrap(const struct tpm_identity *id, struct sent_key *ret)
+{
+    uint8_t bytes[TPMBLOB_IDENTITY_PUBLIC_LEN];
+    struct buf area = BUF_OVER(bytes);
+    tpmblob_identity_public_write(&area, id->unique);
+    TRY(public_area_read(buf_span(&area), &ret->public_area));
+    return sized(span_of(id->wrapped, id->wrapped_len), &ret->private_area.size,
+                 ret->private_area.buffer, sizeof ret->private_area.buffer);
+}
+
+/* A TPM that was cleared has another SRK, or none, and opens nothing of before. */
+static enum err outcome_of_wrapped(struct tpmdev *d, TSS2_RC rc)
+{
+    enum err e = tpmsys_outcome_of_lookup(d, rc);
+    return e == ERR_TPM ? ERR_ABSENT : e;
+}
+
+static enum err sign_wrapped(struct tpmdev *d, struct span message, uint8_t ret_signature[32])
+{
+    const struct tpm_identity *id = &d->identity;
+    HELD srk = {.dev = d}, object = {.dev = d};
+    TPM2_HANDLE parent = id->parent;
+    struct tpm_public again;
+    struct sent_key key = {0};
+    TRY(unwrap(id, &key));
+    if (parent == 0) {
+        TRY(tpmsys_primary_create(d, TPM_ROLE_SRK, id->parent_kind, &srk, &again));
+        parent = srk.handle;
+    }
+    TRY(outcome_of_wrapped(d, load(d, parent, &key, &object)));
+    return sign_with(d, object.handle, message, ret_signature);
+}
+
+enum err tpmdev_sign(struct tpmdev *d, struct span message, uint8_t ret_signature[32])
+{
+    TRY(tpmsys_make_room(d));
+    return d->identity.handle != 0 ? sign_with(d, d->identity.handle, message, ret_signature)
+                                   : sign_wrapped(d, message, ret_signature);
 }

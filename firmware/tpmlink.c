@@ -55,15 +55,26 @@ static enum err start_up(struct tpmlink *link)
     return transact_patiently(link, SPAN_ARRAY(startup));
 }
 
+/* TPM2_SelfTest(what was not tested yet). Some TPMs refuse an algorithm until they are told to. */
+static enum err self_test(struct tpmlink *link)
+{
+    static const uint8_t selftest[] = {0x80, 0x01, 0, 0, 0, 11, 0, 0, 0x01, 0x43, 0};
+    return transact_patiently(link, SPAN_ARRAY(selftest));
+}
+
+static enum err prepared(struct tpmlink *link, enum err preparation, struct span command)
+{
+    return preparation == ERR_OK ? transact_patiently(link, command) : preparation;
+}
+
 static TSS2_RC link_transmit(TSS2_TCTI_CONTEXT *context, size_t size, const uint8_t *command)
 {
     struct tpmlink *link = (struct tpmlink *)context;
     enum err e = transact_patiently(link, span_of(command, size));
-    if (e == ERR_OK && response_code(link) == TPM2_RC_INITIALIZE) {
-        e = start_up(link);
-        if (e == ERR_OK)
-            e = transact_patiently(link, span_of(command, size));
-    }
+    if (e == ERR_OK && response_code(link) == TPM2_RC_INITIALIZE)
+        e = prepared(link, start_up(link), span_of(command, size));
+    if (e == ERR_OK && response_code(link) == TPM2_RC_NEEDS_TEST)
+        e = prepared(link, self_test(link), span_of(command, size));
     link->failure = e;
     return e == ERR_OK ? TSS2_RC_SUCCESS : TSS2_TCTI_RC_IO_ERROR;
 }

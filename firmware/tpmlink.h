@@ -1,5 +1,5 @@
 /* Purpose: makes hal_tpm's bytes look like a TCTI to TSS SYS, and takes from its caller what every
- * command may meet: a TPM that is busy, and one that nobody has started. */
+ * command may meet: a TPM that is busy, one that nobody has started, one that wants to test itself first. */
 #ifndef FIRMWARE_TPMLINK_H
 #define FIRMWARE_TPMLINK_H
 

@@ -7,22 +7,18 @@
 
 #define ST_NO_SESSIONS 0x8001
 #define ST_SESSIONS 0x8002
-#define CC_EVICT_CONTROL 0x120
-#define CC_CREATE_PRIMARY 0x131
-#define CC_ACTIVATE_CREDENTIAL 0x147
-#define CC_POLICY_SECRET 0x151
-#define CC_HMAC 0x155
-#define CC_IMPORT 0x156
-#define CC_LOAD 0x157
-#define CC_FLUSH_CONTEXT 0x165
-#define CC_READ_PUBLIC 0x173
-#define CC_START_AUTH_SESSION 0x176
 #define RC_INTEGRITY 0x1df
 #define RC_HANDLE_1 0x18b
 #define RC_NV_DEFINED 0x14c
+#define RC_NV_RANGE 0x146
+#define RC_NV_SPACE 0x14b
+#define RC_BAD_AUTH_1 0x9a2
+#define RC_TYPE_1 0x18a
 #define RC_COMMAND_CODE 0x143
 #define RC_SIZE 0x095
+#define RH_OWNER 0x40000001
 #define RH_ENDORSEMENT 0x4000000b
+#define NV_CERTIFICATE 0x01c00002
 #define TRANSIENT 0x80000000u
 #define SESSION 0x03000000u
 #define FLAG_CONTINUE 0x01
@@ -32,6 +28,7 @@ struct command {
     uint32_t handles[2];
     unsigned sessions;
     bool policy_continues;
+    bool owner_password;
     struct rd params;
 };
 
@@ -42,6 +39,7 @@ static unsigned handle_count(uint32_t code)
     case CC_ACTIVATE_CREDENTIAL:
     case CC_POLICY_SECRET:
     case CC_START_AUTH_SESSION:
+    case CC_NV_READ:
         return 2;
     default:
         return 1;
@@ -63,7 +61,7 @@ static bool command_read(struct span bytes, struct command *c)
             uint32_t handle = rd_u32(&auths);
             (void)rd_sized_u16(&auths);
             uint8_t flags = rd_u8(&auths);
-            (void)rd_sized_u16(&auths);
+            c->owner_password |= span_equal(rd_sized_u16(&auths), SPAN_LITERAL("owner"));
             c->policy_continues |= handle == SESSION && (flags & FLAG_CONTINUE);
             c->sessions++;
         }
@@ -92,9 +90,24 @@ static struct tpm_public *key_of(struct toytpm *t, uint32_t handle, bool **ret_p
     return handle == HANDLE_EK ? &t->ek : &t->srk;
 }
 
+static void identity_public(const struct toytpm *t, struct buf *params)
+{
+    size_t mark = buf_open_u16(params);
+    tpmblob_identity_public_write(params, t->identity);
+    buf_close_u16(params, mark);
+    sized(params, SPAN_LITERAL("name"));
+    sized(params, SPAN_LITERAL("name"));
+}
+
 static uint32_t read_public(struct toytpm *t, struct command *c, struct buf *params)
 {
     bool *present;
+    if (c->handles[0] == HANDLE_IDENTITY_KEY && !t->identity_taken) {
+        identity_public(t, params);
+        return t->has_identity ? 0 : RC_HANDLE_1;
+    }
+    if (c->handles[0] == HANDLE_EK_SECOND || c->handles[0] == HANDLE_SRK_SECOND)
+        return RC_HANDLE_1;
     const struct tpm_public *key = key_of(t, c->handles[0], &present);
     if (!*present)
         return RC_HANDLE_1;
@@ -107,6 +120,8 @@ static uint32_t read_public(struct toytpm *t, struct command *c, struct buf *par
 static uint32_t create_primary(struct toytpm *t, struct command *c, struct buf *params)
 {
     const struct tpm_public *key = c->handles[0] == RH_ENDORSEMENT ? &t->ek : &t->srk;
+    if (c->handles[0] == RH_OWNER && t->owner_auth && !c->owner_password)
+        return RC_BAD_AUTH_1;
     t->transients++;
     buf_put(params, span_of(key->raw, key->raw_len));
     sized(params, span_of(NULL, 0)); /* creation data and hash: nobody looks */
@@ -121,6 +136,10 @@ static uint32_t create_primary(struct toytpm *t, struct command *c, struct buf *
 static uint32_t evict_control(struct toytpm *t, struct command *c)
 {
     uint32_t at = rd_u32(&c->params);
+    if (t->owner_auth && !c->owner_password)
+        return RC_BAD_AUTH_1;
+    if (t->full && c->handles[1] != at)
+        return RC_NV_SPACE;
     if (at != HANDLE_IDENTITY_KEY) {
         bool *present;
         (void)key_of(t, at, &present);
@@ -133,10 +152,10 @@ static uint32_t evict_control(struct toytpm *t, struct command *c)
         t->has_identity = false;
         return 0;
     }
-    if (t->has_identity)
+    if (t->has_identity || t->identity_taken)
         return RC_NV_DEFINED;
     t->has_identity = true;
-    memcpy(t->identity, t->imported, sizeof t->identity);
+    memcpy(t->identity, t->loaded, sizeof t->identity);
     return 0;
 }
 
@@ -153,6 +172,8 @@ static uint32_t activate_credential(struct toytpm *t, struct command *c, struct 
 {
     if (t->refuses_credentials)
         return RC_INTEGRITY;
+    if (t->srk_locked && c->handles[0] == HANDLE_SRK)
+        return RC_BAD_AUTH_1;
     if (!c->policy_continues)
         t->sessions--;
     static const uint8_t inner[16] = "inner wrap key..";
@@ -166,13 +187,18 @@ static uint32_t import(struct toytpm *t, struct command *c, struct buf *params)
     struct span pub = rd_sized_u16(&c->params);
     if (pub.len != TPMBLOB_IDENTITY_PUBLIC_LEN)
         return RC_SIZE;
-    memcpy(t->imported, pub.at + pub.len - 32, 32);
-    sized(params, SPAN_LITERAL("a private area"));
+    sized(params, span_of(&t->seed, 1)); /* the private area tells who can load it */
     return 0;
 }
 
-static uint32_t load(struct toytpm *t, struct buf *params)
+static uint32_t load(struct toytpm *t, struct command *c, struct buf *params)
 {
+    if (c->handles[0] == HANDLE_SRK && !t->has_srk)
+        return RC_HANDLE_1;
+    struct span private_area = rd_sized_u16(&c->params), pub = rd_sized_u16(&c->params);
+    if (!span_equal(private_area, span_of(&t->seed, 1)) || pub.len != TPMBLOB_IDENTITY_PUBLIC_LEN)
+        return RC_INTEGRITY;
+    memcpy(t->loaded, pub.at + pub.len - 32, 32);
     t->transients++;
     sized(params, SPAN_LITERAL("name"));
     return 0;
@@ -190,11 +216,24 @@ static uint32_t flush_context(struct toytpm *t, struct command *c)
 static uint32_t hmac(struct toytpm *t, struct command *c, struct buf *params)
 {
     uint8_t signature[SAS_SIGNATURE_LEN];
-    if (!t->has_identity)
-        return RC_HANDLE_1;
+    bool transient = c->handles[0] == TRANSIENT;
+    if (transient ? t->transients == 0 : !t->has_identity)
+        return !transient && t->identity_taken ? RC_TYPE_1 : RC_HANDLE_1;
     struct span message = rd_sized_u16(&c->params);
-    ERR_ASSERT(sas_sign(SPAN_ARRAY(t->identity), message, signature) == ERR_OK);
+    ERR_ASSERT(sas_sign(span_of(transient ? t->loaded : t->identity, 32), message, signature) ==
+               ERR_OK);
     sized(params, SPAN_ARRAY(signature));
+    return 0;
+}
+
+static uint32_t nv_read(struct toytpm *t, struct command *c, struct buf *params)
+{
+    uint16_t size = rd_u16(&c->params), at = rd_u16(&c->params);
+    if (c->handles[1] != NV_CERTIFICATE || t->certificate_len == 0)
+        return RC_HANDLE_1;
+    if (at + size > t->certificate_len)
+        return RC_NV_RANGE;
+    sized(params, span_of(t->certificate + at, size));
     return 0;
 }
 
@@ -227,11 +266,13 @@ static uint32_t perform(struct toytpm *t, struct command *c, uint32_t *handle, s
         return import(t, c, params);
     case CC_LOAD:
         *handle = TRANSIENT;
-        return load(t, params);
+        return load(t, c, params);
     case CC_FLUSH_CONTEXT:
         return flush_context(t, c);
     case CC_HMAC:
         return hmac(t, c, params);
+    case CC_NV_READ:
+        return nv_read(t, c, params);
     default:
         return RC_COMMAND_CODE;
     }
@@ -262,17 +303,28 @@ static enum err transact(struct hal_tpm *table, struct span bytes, uint8_t *ret_
                          size_t *ret_len)
 {
     struct toytpm *t = (struct toytpm *)table;
-    t->commands++;
     struct command c;
     uint8_t params[1024];
     struct buf params_out = BUF_OVER(params), out = buf_over(ret_reply, cap);
     uint32_t handle = 0;
-    uint32_t rc = command_read(bytes, &c) ? perform(t, &c, &handle, &params_out) : RC_SIZE;
+    bool good = command_read(bytes, &c);
+    if (t->commands < TOYTPM_LOG)
+        t->log[t->commands] = c.code;
+    t->commands++;
+    uint32_t rc = good ? perform(t, &c, &handle, &params_out) : RC_SIZE;
     reply_write(&out, &c, rc, handle, buf_span(&params_out));
     ERR_ASSERT(!params_out.full);
     TRY(buf_end(&out));
     *ret_len = out.len;
     return ERR_OK;
+}
+
+bool toytpm_saw(const struct toytpm *t, uint32_t code)
+{
+    for (unsigned i = 0; i < t->commands && i < TOYTPM_LOG; i++)
+        if (t->log[i] == code)
+            return true;
+    return false;
 }
 
 static void key_make(enum tpm_key_role role, uint8_t seed, struct tpm_public *ret_pub)
@@ -292,6 +344,22 @@ void toytpm_init(struct toytpm *t, bool has_keys)
     key_make(TPM_ROLE_EK, 1, &t->ek);
     key_make(TPM_ROLE_SRK, 2, &t->srk);
     t->has_ek = t->has_srk = has_keys;
+}
+
+void toytpm_certify(struct toytpm *t, bool is_of_ek)
+{
+    static const uint8_t head[] = {0x30, 0x82, 0x01, 0x0A, 0x02, 0x82, 0x01, 0x01, 0x00};
+    static const uint8_t tail[] = {0x02, 0x03, 0x01, 0x00, 0x01};
+    const struct tpm_public *key = is_of_ek ? &t->ek : &t->srk;
+    struct buf out = BUF_OVER(t->certificate);
+    memset(t->certificate, 0xa5, sizeof t->certificate);
+    t->certificate_len = sizeof t->certificate;
+    buf_put_u16(&out, 0x3082);
+    buf_put_u16(&out, (uint16_t)(t->certificate_len - 4 - 100)); /* and padding */
+    (void)buf_reserve(&out, 500);
+    buf_put(&out, SPAN_ARRAY(head));
+    buf_put(&out, span_of(key->key, key->key_len));
+    buf_put(&out, SPAN_ARRAY(tail));
 }
 
 void toytpm_blob_write(struct buf *out, const uint8_t key[32])

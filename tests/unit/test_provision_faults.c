@@ -111,14 +111,14 @@ static void tpm_fails_at_every_command(void **state)
         {.fault = FAKE_TPM_LOST_REPLY},
     };
     for (size_t i = 0; i < sizeof faults / sizeof *faults; i++)
-        for (unsigned at = 1; at <= 25; at++) {
+        for (unsigned at = 1; at <= 30; at++) {
             struct world *w = build(NOW_S, false);
             w->fake.tpm.plan = faults[i];
             w->fake.tpm.plan.at = at;
             enum provision_state end = boot(w);
             enum err e = provision_last_error(w->machine);
             bool told = e == ERR_TPM || e == ERR_TPM_TRANSPORT || e == ERR_TPM_ACTIVATE ||
-                        e == ERR_KEY_SHAPE;
+                        e == ERR_KEY_SHAPE || e == ERR_TPM_FAILED || e == ERR_TPM_LOCKOUT;
             bool wrong_token = e == ERR_UNAUTHORIZED || e == ERR_HUB_REFUSED;
             if (end == PROVISION_FAILED && !told && !wrong_token)
                 fail_msg("fault %zu at command %u: %s", i, at, err_name(e));
@@ -149,7 +149,7 @@ static void a_busy_tpm_is_asked_again(void **state)
     w->fake.tpm.plan = (struct fake_tpm_plan){
         .at = 1, .times = 100000, .fault = FAKE_TPM_RESPONSE_CODE, .value = 0x922};
     assert_int_equal(boot(w), PROVISION_FAILED);
-    assert_err(ERR_TPM, provision_last_error(w->machine));
+    assert_err(ERR_TPM_BUSY, provision_last_error(w->machine));
     assert_in_range(w->fake.clock.slept_ms, 1000, 30000);
     drop(w);
 }
@@ -160,10 +160,22 @@ static void a_tpm_that_was_not_started_is_started(void **state)
     struct world *w = build(NOW_S, true);
     w->fake.tpm.plan =
         (struct fake_tpm_plan){.at = 1, .fault = FAKE_TPM_RESPONSE_CODE, .value = 0x100};
+    w->config.tpm.ek = TPM_EK_PERSISTENT;
     power_on(w);
     assert_int_equal(provision_step(w->machine), PROVISION_TPM);
     assert_int_equal(provision_step(w->machine), PROVISION_REQUEST);
     assert_int_equal(w->fake.tpm.commands, 4); /* the refused one, Startup, the two reads */
+    drop(w);
+
+    w = build(NOW_S, true); /* the same of a self-test */
+    w->fake.tpm.plan =
+        (struct fake_tpm_plan){.at = 1, .fault = FAKE_TPM_RESPONSE_CODE, .value = 0x153};
+    w->config.tpm.ek = TPM_EK_PERSISTENT;
+    power_on(w);
+    assert_int_equal(provision_step(w->machine), PROVISION_TPM);
+    assert_int_equal(provision_step(w->machine), PROVISION_REQUEST);
+    assert_int_equal(w->tpm.log[0], CC_SELF_TEST);
+    assert_int_equal(w->fake.tpm.commands, 4);
     drop(w);
 }
 

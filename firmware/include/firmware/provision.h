@@ -5,12 +5,13 @@
  *   TPM          EK and SRK: read, or create and persist          REQUEST
  *   REQUEST      PUT register without token, gets the challenge   ACTIVATE
  *   ACTIVATE     forgets a stored assignment; the TPM opens the   PROVE
- *                challenge, imports and persists its key
- *   PROVE        PUT register with the TPM's token                WAIT for POLL, or ADOPT if
+ *                challenge and signs a token with its key
+ *   PROVE        PUT register with that token                     WAIT for POLL, or ADOPT if
  *                                                                 assigned at once
  *   POLL         GET the operation                                the same
  *   ADOPT        the TPM imports the hub key; stores the          HUB
- *                assignment, all or nothing
+ *                assignment (and the key, wrapped, if it cannot
+ *                persist), all or nothing
  *   TIME         asks the service for the time, where the clock   HUB
  *                is unknown on a later boot
  *   HUB          connects to the hub and publishes                DONE; TPM again if refused, or if
@@ -40,6 +41,7 @@
 #ifndef FIRMWARE_PROVISION_H
 #define FIRMWARE_PROVISION_H
 
+#include <firmware/tpm.h>
 #include <hal/hal.h>
 #include <wire/regid.h>
 #include <wire/tpmpub.h>
@@ -60,7 +62,8 @@ struct provision_config {
     const char *payload;         /* a JSON value, at most 2,048 bytes: sent with the registration and
                                   * published as telemetry; NULL: none, and {} */
     uint32_t step_timeout_ms;    /* 0: 15,000 */
-    bool read_ek_certificate;    /* for the report; costs a few commands whenever keys are read */
+    bool read_ek_certificate;    /* for the report; costs nothing where the choice of the EK read it */
+    struct tpm_choice tpm;       /* zero: TPM_EK_AUTO, no owner authorisation */
     uint32_t attempts_max;       /* failed attempts before FAILED; 0: no limit */
 };
 
@@ -104,7 +107,11 @@ const char *provision_device_id(const struct provision *p);       /* "" before *
 /* Details for people; zero and "" where there are none. */
 struct provision_report {
     const struct tpm_public *ek, *srk; /* NULL before the TPM was read */
-    bool ek_created, srk_created;
+    struct tpm_place ek_place, srk_place;
+    enum tpm_ek_why ek_why;
+    uint32_t identity_handle;          /* of the hub key; 0: it is wrapped, with the assignment */
+    enum tpm_unkept identity_unkept;   /* why */
+    bool identity_replaced;            /* an older identity key was removed for it */
     enum err certificate_error;        /* of reading the EK certificate, where that was asked for:
                                         * ERR_ABSENT, ERR_PROTOCOL, ERR_TPM, ERR_TPM_TRANSPORT */
     uint32_t certificate_nv_index;     /* 0: not asked for, or not read */

@@ -69,8 +69,11 @@ static enum err faulty(struct fake_tpm *t, struct span command, uint8_t *reply, 
                        size_t *ret_len)
 {
     const struct fake_tpm_plan *p = &t->plan;
-    if (p->fault == FAKE_TPM_GONE)
+    if (p->fault == FAKE_TPM_GONE) {
+        if (p->value != 0 && t->commands == p->at)
+            (void)!honest(t, command, reply, cap, ret_len);
         return ERR_TPM_TRANSPORT;
+    }
     if (invented(p, reply, cap, ret_len))
         return ERR_OK;
     size_t len;

@@ -43,7 +43,9 @@
 
 /* persistent TPM handles */
 #define HANDLE_EK 0x81010001u
+#define HANDLE_EK_SECOND 0x81010002u /* where the first holds another's */
 #define HANDLE_SRK 0x81000001u
+#define HANDLE_SRK_SECOND 0x81000002u
 #define HANDLE_IDENTITY_KEY 0x81000100u
 
 /* hub topics, with {id} the device id */

@@ -57,7 +57,7 @@ enum fake_tpm_fault {
     FAKE_TPM_FLIP,          /* the true answer with its byte `value` inverted */
     FAKE_TPM_GARBAGE,       /* 64 bytes that follow from `value` */
     FAKE_TPM_HUGE,          /* cap bytes, all 0xff behind a fitting header */
-    FAKE_TPM_GONE,          /* ERR_TPM_TRANSPORT from here on */
+    FAKE_TPM_GONE,          /* ERR_TPM_TRANSPORT from here on; with `value` the n-th still takes effect */
     FAKE_TPM_LOST_REPLY,    /* the command was done, its answer is lost; ERR_TPM_TRANSPORT once */
 };
 struct fake_tpm_plan {
