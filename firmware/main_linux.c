@@ -2,6 +2,7 @@
  * Linux port and tells its story, one line a step. */
 #include "hubc.h"
 #include "json.h"
+#include "main_tpm.h"
 #include "outcome.h"
 #include "service.h"
 
@@ -32,6 +33,7 @@ struct options {
     struct hal_linux_config port;
     bool once;
     int64_t attempts; /* -1: not given */
+    struct secret owner_auth;
 };
 
 static const struct argp_option option_table[] = {
@@ -44,6 +46,8 @@ static const struct argp_option option_table[] = {
     {"hub-port", 'p', "N", 0, "default: 8883", 0},
     {"once", '1', NULL, 0, "publish once and end", 0},
     {"attempts", 'a', "N", 0, "end after N failed attempts; default: 3 with --once, otherwise 0, never", 0},
+    {"ek", 'e', "auto|persistent|template", 0, "which endorsement key, where there is a choice; default: auto", 0},
+    {"owner-auth-file", 'o', "FILE", 0, "holds the TPM owner's authorization, where one is set", 0},
     {"show-ek-certificate", 'C', NULL, 0, "tell whether NV holds a certificate for the EK", 0},
     {"payload", 'j', "JSON", 0, "sent with the registration and published as telemetry", 0},
     {0},
@@ -114,6 +118,7 @@ static error_t option_take(int key, char *arg, struct argp_state *state)
 {
     struct options *o = state->input;
     struct regid id;
+    const char *wrong;
     switch (key) {
     case 's':
         if (!service_read(arg, o))
@@ -148,6 +153,16 @@ static error_t option_take(int key, char *arg, struct argp_state *state)
     case 'a':
         if (!attempts_read(arg, &o->attempts))
             argp_error(state, "--attempts wants a number from 0 to %d, not \"%s\"", ATTEMPTS_MAX, arg);
+        return 0;
+    case 'e':
+        if (!main_ek_read(arg, &o->config.tpm.ek))
+            argp_error(state, "--ek wants auto, persistent or template, not \"%s\"", arg);
+        return 0;
+    case 'o':
+        wrong = main_auth_read(arg, &o->owner_auth);
+        if (wrong)
+            argp_error(state, "--owner-auth-file: %s %s", arg, wrong);
+        o->config.tpm.owner_auth = secret_span(&o->owner_auth);
         return 0;
     case 'C':
         o->config.read_ek_certificate = true;
@@ -197,31 +212,10 @@ __attribute__((format(printf, 1, 2))) static void tell(const char *format, ...)
     va_end(args);
 }
 
-static const char *kind_text(const struct tpm_public *key, bool created)
-{
-    if (key->kind == TPM_KEY_ECC_P256)
-        return created ? "P-256, made now" : "P-256";
-    return created ? "RSA-2048, made now" : "RSA-2048";
-}
-
-static void tell_certificate(const struct provision_report *r)
-{
-    if (r->certificate_error == ERR_ABSENT)
-        tell("TPM: no EK certificate in NV");
-    else if (r->certificate_error != ERR_OK)
-        tell("TPM: the EK certificate in NV cannot be read (%s)", err_name(r->certificate_error));
-    else if (r->certificate_nv_index != 0)
-        tell("TPM: EK certificate at NV 0x%08" PRIx32 ", %u bytes, %s", r->certificate_nv_index,
-             r->certificate_len,
-             r->certificate_is_of_ek ? "for this endorsement key" : "for ANOTHER key");
-}
-
 static void tell_keys(const struct provision *p)
 {
     struct provision_report r = provision_report(p);
-    tell("TPM: endorsement key at 0x%08x (%s), storage root key at 0x%08x (%s)", HANDLE_EK,
-         kind_text(r.ek, r.ek_place.created), HANDLE_SRK, kind_text(r.srk, r.srk_place.created));
-    tell_certificate(&r);
+    main_tell_keys(&r, tell);
     tell("TPM: registration id %s", provision_registration_id(p));
 }
 
@@ -234,12 +228,13 @@ static void tell_left_hub(const struct provision *p, enum provision_state to)
     else if (provision_last_error(p) == ERR_HUB_REFUSED)
         tell("Hub: %s refused this device; provisioning again", provision_assigned_hub(p));
     else
-        tell("TPM: no hub key at 0x%08x; provisioning again", HANDLE_IDENTITY_KEY);
+        tell("TPM: the hub key is gone; provisioning again");
 }
 
 static void tell_step(const struct provision *p, enum provision_state from,
                       enum provision_state to)
 {
+    struct provision_report r;
     switch (from) {
     case PROVISION_START:
         if (to == PROVISION_HUB)
@@ -257,7 +252,7 @@ static void tell_step(const struct provision *p, enum provision_state from,
             tell("Clock: the time was not known; the service's is taken");
         break;
     case PROVISION_ACTIVATE:
-        tell("TPM: opened the challenge; its key is at 0x%08x", HANDLE_IDENTITY_KEY);
+        tell("TPM: opened the challenge, and signed with its key");
         break;
     case PROVISION_PROVE:
     case PROVISION_POLL:
@@ -267,6 +262,8 @@ static void tell_step(const struct provision *p, enum provision_state from,
     case PROVISION_ADOPT:
         tell("TPM: took the hub key; Storage: assigned to %s as %s", provision_assigned_hub(p),
              provision_device_id(p));
+        r = provision_report(p);
+        main_tell_identity(&r, tell);
         break;
     case PROVISION_TIME:
         tell("Clock: the service's time is taken");
@@ -316,7 +313,7 @@ static void tell_reason(const struct provision *p, enum provision_state at)
         tell_clock(p);
     if (r.service_code != 0 && (at == PROVISION_REQUEST || at == PROVISION_PROVE || at == PROVISION_POLL))
         tell("Service: answered %" PRId32 " \"%s\"", r.service_code, r.service_message);
-    if (e == ERR_TPM || e == ERR_TPM_ACTIVATE)
+    if (outcome_status(e) == EXIT_TPM && r.tpm_code != 0)
         tell("TPM: response code 0x%" PRIx32, r.tpm_code);
 }
 
@@ -455,6 +452,7 @@ int main(int argc, char **argv)
     struct provision *p = provision_init(&memory, &hal, &hub.table, &options.config);
     enum err outcome = run(p, options.once);
     provision_end(p);
+    secret_wipe(&options.owner_auth);
     hal_linux_close(&port);
     return outcome == ERR_OK ? EXIT_SUCCESS : ended(outcome, outcome_reason(outcome));
 }

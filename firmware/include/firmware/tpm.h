@@ -17,7 +17,7 @@ enum tpm_ek_choice {
 
 struct tpm_choice {
     enum tpm_ek_choice ek;
-    struct span owner_auth; /* the owner hierarchy's authorisation, at most 32 bytes; borrowed */
+    struct span owner_auth; /* the owner hierarchy's authorisation, at most 64 bytes; borrowed */
 };
 
 /* Why this endorsement key. */
