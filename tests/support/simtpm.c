@@ -113,7 +113,8 @@ static enum err put_to_sleep(void)
     if (TPMLIB_VolatileAll_Store(&state, &len) != TPM_SUCCESS)
         return ERR_TPM_TRANSPORT;
     TPMLIB_Terminate();
-    awake->asleep = state; /* libtpms allocates with malloc */
+    uint8_t *fitting = realloc(state, len); /* what libtpms allocated is much larger than its content */
+    awake->asleep = fitting ? fitting : state;
     awake->asleep_len = len;
     awake = NULL;
     return ERR_OK;

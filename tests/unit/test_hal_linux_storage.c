@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <hal/linux.h>
+#include <halcheck.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -221,6 +222,34 @@ static void power_cut_at_every_call(void **state)
     assert_true(cut > 4); /* write, fsync, rename, fsync of the directory: all were cut once */
 }
 
+/* ---- the same by the contract's own check ---- */
+static void cut_power(void *context, unsigned n)
+{
+    (void)context;
+    power(n);
+}
+
+static struct hal_storage *start_again(void *context)
+{
+    struct hal_linux *port = context;
+    power(0);
+    hal_linux_close(port);
+    open_port(port);
+    return port->hal.storage;
+}
+
+static void keeps_the_contract_over_power_cuts(void **state)
+{
+    (void)state;
+    struct hal_linux port;
+    open_port(&port);
+    const struct halcheck_power plug = {.context = &port, .cut_at = cut_power, .restore = start_again};
+    const char *broken = halcheck_storage_cuts(&plug);
+    if (broken)
+        fail_msg("%s", broken);
+    hal_linux_close(&port);
+}
+
 static void power_cut_while_removing(void **state)
 {
     (void)state;
@@ -265,6 +294,7 @@ int main(void)
         IN_DIR(a_directory_of_others_is_refused),
         IN_DIR(a_link_is_not_followed),
         IN_DIR(power_cut_at_every_call),
+        IN_DIR(keeps_the_contract_over_power_cuts),
         IN_DIR(power_cut_while_removing),
         IN_DIR(a_write_that_fails_leaves_no_litter),
     };
