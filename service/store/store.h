@@ -165,13 +165,11 @@ void store_batch_rollback(struct store_batch *b);            /* frees b; NULL is
 struct store_load;
 MUST_USE enum err store_load_begin(struct store *s, struct store_load **ret_load,
                                    struct store_reason *ret_reason);
-/* Rows are numbered from 1. The caller vouches that no two share id, key or device id. */
+/* The caller vouches that no two share id, key or device id: if some do, the commit fails. */
 MUST_USE enum err store_load_put(struct store_load *l, const struct store_enrollment *row);
 MUST_USE enum err store_load_certificate(struct store_load *l, struct span der); /* of the last row */
 MUST_USE enum err store_load_profile(struct store_load *l, const struct store_profile *profile,
                                      int64_t *ret_number);
-MUST_USE enum err store_load_find(struct store_load *l, int64_t number,
-                                  struct store_enrollment *ret_row);
 /* Durable on ERR_OK; nothing is in otherwise. Frees l always. */
 MUST_USE enum err store_load_commit(struct store_load *l, struct store_reason *ret_reason);
 void store_load_abandon(struct store_load *l); /* NULL is fine */

@@ -49,6 +49,28 @@ void row_put_enrollment(struct query *q, const struct store_enrollment *row)
     query_put_blob(q, row->srk, row->srk_len);
 }
 
+/* In the order of the table's columns. */
+void row_write_enrollment(struct record *r, const struct store_enrollment *row)
+{
+    struct span ek = ek_shorten(span_of(row->ek, row->ek_len));
+
+    record_put_null(r); /* the number is the row's own */
+    record_put_text(r, regid_span(&row->id));
+    if (strcmp(row->device_id.text, row->id.text) == 0)
+        record_put_null(r);
+    else
+        record_put_text(r, regid_span(&row->device_id));
+    record_put_blob(r, SPAN_ARRAY(row->ek_hash));
+    record_put_integer(r, row->pin_srk);
+    record_put_integer(r, row->enabled);
+    record_put_integer(r, row->ek_grade);
+    record_put_integer(r, row->profile);
+    record_put_integer(r, row->created_s);
+    record_put_integer(r, row->updated_s);
+    record_put_blob(r, ek);
+    record_put_blob(r, span_of(row->srk, row->srk_len));
+}
+
 enum err row_take_enrollment(struct query *q, struct store_enrollment *ret_row)
 {
     struct store_enrollment row = {0};

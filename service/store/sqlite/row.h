@@ -5,10 +5,15 @@
 #define STORE_SQLITE_ROW_H
 
 #include "db.h"
+#include "record.h"
 
 /* The parameters of ENROLLMENT_INSERT; those of REGISTRATION_INSERT and _UPDATE. */
 void row_put_enrollment(struct query *q, const struct store_enrollment *row);
 void row_put_registration(struct query *q, const struct store_registration *row);
+
+/* The same as a record of the table, of at most so many bytes. */
+#define ROW_ENROLLMENT_CAP (2 * REGID_MAX + TPM_KEY_HASH_LEN + 6 * 8 + 2 * TPM_PUBLIC_CAP)
+void row_write_enrollment(struct record *r, const struct store_enrollment *row);
 
 /* The next row. ERR_ABSENT, ERR_STORE. */
 MUST_USE enum err row_take_enrollment(struct query *q, struct store_enrollment *ret_row);

@@ -13,7 +13,6 @@
     "CREATE UNIQUE INDEX enrollment_id ON enrollment (id);"                                        \
     "CREATE UNIQUE INDEX enrollment_key ON enrollment (ek_hash);"                                  \
     "CREATE UNIQUE INDEX enrollment_device ON enrollment (device_id) WHERE device_id IS NOT NULL;"
-const char *const schema_enrollment_indexes = ENROLLMENT_INDEXES;
 
 /* Enrollments come in bulk with random keys: a rowid table is appended to, and only the indexes see
  * random writes. */

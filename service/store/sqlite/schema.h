@@ -17,9 +17,6 @@ struct schema {
 };
 extern const struct schema store_schemas[DATABASE_COUNT];
 
-/* Made after a first load rather than before it. */
-extern const char *const schema_enrollment_indexes;
-
 /* SCHEMA_NEW: an empty file becomes a database. SCHEMA_MIGRATE: an older one is brought up to date.
  * SCHEMA_EXACT: nothing is written. ERR_STORE_SCHEMA, ERR_STORE when it is not ours. */
 enum schema_mode { SCHEMA_NEW, SCHEMA_MIGRATE, SCHEMA_EXACT };
