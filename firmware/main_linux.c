@@ -387,11 +387,13 @@ static void ending_allowed(bool allowed)
     (void)sigprocmask(allowed ? SIG_UNBLOCK : SIG_BLOCK, &set, NULL);
 }
 
-/* The line that a supervisor or a line tester shows. */
-static int ended(enum err e, const char *reason)
+/* The last line, which a supervisor or a line tester shows. */
+static int ended(enum err e)
 {
     int status = outcome_status(e);
-    fprintf(stderr, "cradle-device: ended with status %d %s: %s\n", status, err_name(e), reason);
+    if (e != ERR_OK)
+        fprintf(stderr, "cradle-device: ended with status %d %s: %s\n", status, err_name(e),
+                outcome_reason(e));
     return status;
 }
 
@@ -435,9 +437,10 @@ int main(int argc, char **argv)
     enum err e = hal_linux_open(&port, &options.port);
     if (e != ERR_OK) {
         hal_linux_close(&port);
-        return ended(e, e == ERR_CONFIG ? "no certificate can be read from the CA file, or the state "
-                                          "directory may be written to by others"
-                                        : "the state directory cannot be opened or made");
+        if (e == ERR_CONFIG)
+            fprintf(stderr, "cradle-device: no certificate can be read from the CA file, or the "
+                            "state directory may be written to by others\n");
+        return ended(e);
     }
     story_clock = port.hal.clock;
     story_start_ms = story_clock->monotonic_ms(story_clock);
@@ -454,5 +457,5 @@ int main(int argc, char **argv)
     provision_end(p);
     secret_wipe(&options.owner_auth);
     hal_linux_close(&port);
-    return outcome == ERR_OK ? EXIT_SUCCESS : ended(outcome, outcome_reason(outcome));
+    return ended(outcome);
 }
