@@ -129,7 +129,7 @@ static enum err ek_make(struct ek_search *s, enum tpm_key_kind kind)
     if (d->choice.ek != TPM_EK_PERSISTENT)
         TRY(is_certified(s, &made, &certified));
     const struct found *same = same_as(s, &made);
-    if (!same && !chosen && !certified && s->places[0].why == ERR_OK)
+    if (!chosen && !certified && s->places[0].why == ERR_OK)
         return ek_take(s, &s->places[0], TPM_EK_OTHER_CERTIFIED);
     enum tpm_ek_why why = certified ? TPM_EK_CERTIFIED : chosen ? TPM_EK_CHOSEN : TPM_EK_MADE;
     if (same)

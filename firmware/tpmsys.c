@@ -87,13 +87,17 @@ void held_flush(struct held *h)
     h->handle = 0;
 }
 
+#define LOADED_SESSIONS 0x02000000u /* the first of each; Part 2, 7.2 */
+#define POLICY_SESSIONS 0x03000000u
+#define TRANSIENT_OBJECTS 0x80000000u
+
 /* Sessions are listed by their number alone: whether one is an HMAC or a policy session only the TPM
  * knows. */
 static void flush_loaded(struct tpmdev *d, TPM2_HANDLE handle)
 {
     (void)Tss2_Sys_FlushContext(tpmsys_of(d), handle);
-    if (handle >> TPM2_HR_SHIFT == TPM2_HT_LOADED_SESSION)
-        (void)Tss2_Sys_FlushContext(tpmsys_of(d), (handle & TPM2_HR_HANDLE_MASK) | TPM2_HR_POLICY_SESSION);
+    if (handle >> 24 == LOADED_SESSIONS >> 24)
+        (void)Tss2_Sys_FlushContext(tpmsys_of(d), (handle & 0xFFFFFFu) | POLICY_SESSIONS);
 }
 
 static enum err flush_range(struct tpmdev *d, TPM2_HANDLE first)
@@ -112,8 +116,8 @@ enum err tpmsys_make_room(struct tpmdev *d)
 {
     if (!d->crowded)
         return ERR_OK;
-    TRY(flush_range(d, TPM2_TRANSIENT_FIRST));
-    TRY(flush_range(d, TPM2_LOADED_SESSION_FIRST));
+    TRY(flush_range(d, TRANSIENT_OBJECTS));
+    TRY(flush_range(d, LOADED_SESSIONS));
     d->crowded = false;
     return ERR_OK;
 }
