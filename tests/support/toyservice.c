@@ -84,11 +84,14 @@ static void answer(struct toyservice *s, struct buf *reply, const char *status, 
     buf_put(reply, buf_span(body));
 }
 
-static void put_key(struct buf *body, const uint8_t key[32])
+static void put_key(const struct toyservice *s, struct buf *body, const uint8_t key[32])
 {
     uint8_t blob[TPMBLOB_CAP];
     struct buf blob_out = BUF_OVER(blob);
-    toytpm_blob_write(&blob_out, key);
+    if (s->wrap)
+        s->wrap(s->wrap_context, key, &blob_out);
+    else
+        toytpm_blob_write(&blob_out, key);
     buf_put_text(body, "\"" NAME_AUTHENTICATION_KEY "\":\"");
     base64_write(body, buf_span(&blob_out));
     buf_put_text(body, "\"");
@@ -98,7 +101,7 @@ static void challenge(struct toyservice *s, struct buf *reply, struct buf *body)
 {
     memset(s->nonce_key, 0x10 + (int)s->requests, sizeof s->nonce_key);
     buf_put_text(body, "{\"message\":\"prove it\",");
-    put_key(body, s->nonce_key);
+    put_key(s, body, s->nonce_key);
     buf_put_text(body, ",\"keyName\":\"registration\"}");
     answer(s, reply, "401 Unauthorized", body);
 }
@@ -126,7 +129,7 @@ static void assigned(struct toyservice *s, struct buf *reply, struct buf *body, 
     for (const char *c = s->hub; *c; c++) /* not as a device shall remember it */
         buf_put_u8(body, *c >= 'a' && *c <= 'z' ? (uint8_t)(*c - ('a' - 'A')) : (uint8_t)*c);
     buf_put_text(body, "\",\"deviceId\":\"" TOY_DEVICE "\",\"tpm\":{");
-    put_key(body, s->hub_key);
+    put_key(s, body, s->hub_key);
     buf_put_text(body, "}}}");
     answer(s, reply, status, body);
 }

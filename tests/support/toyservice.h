@@ -1,6 +1,6 @@
 /* Purpose: the other side of a boot, for tests of the device's state machine: a service that answers
  * over the fake transport and a hub that stands in for MQTT. Both check what they are shown as the
- * real ones do; the activation blobs they give are for toytpm.
+ * real ones do; the activation blobs they give are for toytpm, or made by wrap.
  */
 #ifndef SUPPORT_TOYSERVICE_H
 #define SUPPORT_TOYSERVICE_H
@@ -19,6 +19,8 @@ struct toyservice {
     bool tells_time;          /* sends Date */
     unsigned polls_before_assigned;
     uint32_t retry_after_s;
+    void (*wrap)(void *context, const uint8_t key[32], struct buf *out); /* NULL: for toytpm */
+    void *wrap_context;
     const char *raw[TOY_REQUESTS]; /* the n-th request gets this instead, where there is one */
     const char *storm;        /* every request does, where this is set; "": silence */
     const char *hub;          /* where it assigns devices to; TOY_HUB */

@@ -7,16 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <tpmdev.h>
+#include <tpmhandles.h>
 #include <wire/names.h>
 #include <wire/sas.h>
 
 #define ROUNDS 100
-#define CC_GET_CAPABILITY 0x17a
 #define CC_FLUSH_CONTEXT 0x165
-#define CAP_HANDLES 1
-#define HANDLES_TRANSIENT 0x80000000u
-#define HANDLES_SESSION 0x02000000u
-#define HANDLES_PERSISTENT 0x81000000u
 
 static struct hal_linux port;
 static struct fake_tpm between; /* passes everything on, until a plan says otherwise */
@@ -41,56 +37,10 @@ static void expect_err(int line, enum err expected, enum err actual)
 #define EXPECT_ERR(expected, actual) expect_err(__LINE__, (expected), (actual))
 #define EXPECT_OK(actual) expect_err(__LINE__, ERR_OK, (actual))
 
-/* ---- what is in the TPM, asked without the code under test ---- */
-struct handles {
-    uint32_t at[64];
-    uint32_t count;
-};
-
-static struct rd transact(struct buf *command, uint8_t *reply, size_t cap)
+/* ---- what is in the TPM ---- */
+static struct tpm_handles handles_of(uint32_t first)
 {
-    size_t len;
-    EXPECT(!command->full);
-    struct hal_tpm *tpm = port.hal.tpm;
-    EXPECT_OK(tpm->transact(tpm, buf_span(command), reply, cap, &len));
-    struct rd r = rd_over(span_of(reply, len));
-    (void)rd_take(&r, 6);
-    return r;
-}
-
-static struct handles handles_of(uint32_t first)
-{
-    uint8_t bytes[32], reply[HAL_TPM_BYTES_CAP];
-    struct buf command = BUF_OVER(bytes);
-    buf_put_u16(&command, 0x8001);
-    buf_put_u32(&command, 22);
-    buf_put_u32(&command, CC_GET_CAPABILITY);
-    buf_put_u32(&command, CAP_HANDLES);
-    buf_put_u32(&command, first);
-    buf_put_u32(&command, 64);
-    struct rd r = transact(&command, reply, sizeof reply);
-    EXPECT(rd_u32(&r) == 0);
-    (void)rd_take(&r, 5);
-    struct handles h = {.count = rd_u32(&r)};
-    EXPECT(h.count <= 64);
-    for (uint32_t i = 0; i < h.count; i++)
-        h.at[i] = rd_u32(&r);
-    return h;
-}
-
-static void flush_all(uint32_t first)
-{
-    struct handles h = handles_of(first);
-    for (uint32_t i = 0; i < h.count; i++) {
-        uint8_t bytes[16], reply[HAL_TPM_BYTES_CAP];
-        struct buf command = BUF_OVER(bytes);
-        buf_put_u16(&command, 0x8001);
-        buf_put_u32(&command, 14);
-        buf_put_u32(&command, CC_FLUSH_CONTEXT);
-        /* policy sessions are listed by their number alone */
-        buf_put_u32(&command, first == HANDLES_SESSION ? (h.at[i] & 0xffffff) | 0x03000000 : h.at[i]);
-        (void)transact(&command, reply, sizeof reply);
-    }
+    return tpm_handles(port.hal.tpm, first);
 }
 
 static void expect_nothing_loaded(void)
@@ -102,11 +52,11 @@ static void expect_nothing_loaded(void)
 /* ---- keys ---- */
 static void check_keys(enum tpm_key_kind kind, bool there)
 {
-    struct handles before = handles_of(HANDLES_PERSISTENT);
+    struct tpm_handles before = handles_of(HANDLES_PERSISTENT);
     EXPECT_OK(tpmdev_keys(&dev));
     EXPECT(dev.created_ek == !there && dev.created_srk == !there);
     EXPECT(dev.ek.kind == kind && dev.srk.kind == kind);
-    struct handles after = handles_of(HANDLES_PERSISTENT);
+    struct tpm_handles after = handles_of(HANDLES_PERSISTENT);
     EXPECT(after.count == before.count + (there ? 0 : 2));
     expect_nothing_loaded();
     unsigned commands = between.commands;
@@ -196,8 +146,8 @@ static void check_wrong_blobs(const uint8_t key[32], const struct tpm_public *ot
 static void restore(uint8_t key[32], const struct span *blob)
 {
     between.plan = (struct fake_tpm_plan){0};
-    flush_all(HANDLES_TRANSIENT);
-    flush_all(HANDLES_SESSION);
+    tpm_handles_flush(port.hal.tpm, HANDLES_TRANSIENT);
+    tpm_handles_flush(port.hal.tpm, HANDLES_SESSION);
     tpmdev_init(&dev, &between.table, port.hal.clock);
     EXPECT_OK(tpmdev_keys(&dev));
     EXPECT_OK(tpmdev_activate(&dev, *blob));
@@ -214,7 +164,7 @@ static void check_replies_altered(uint8_t key[32])
                                                  FAKE_TPM_TRUNCATE_FIXED, FAKE_TPM_GARBAGE};
     for (unsigned command = 1; command <= 12; command++)
         for (size_t f = 0; f < sizeof faults / sizeof *faults; f++)
-            for (uint32_t value = 0; value < 64; value += 7) {
+            for (uint32_t value = 0; value < 64; value += 13) {
                 tpmdev_init(&dev, &between.table, port.hal.clock);
                 between.commands = 0;
                 between.plan =
