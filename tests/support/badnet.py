@@ -4,8 +4,10 @@
     badnet.py say PORT BYTES            sends these (a Python literal) after the first bytes, and closes
     badnet.py silent PORT               accepts and says nothing
     badnet.py portal PORT               plain HTTP, as a portal that catches every port
-    badnet.py relay PORT TO FILE [NAP]  passes on what comes to port TO, byte by byte with NAP seconds
-                                        in between, or as it comes; FILE tells each connection's end
+    badnet.py relay PORT TO MODE LOG    passes on what comes to port TO, in the way that the file MODE
+                                        says at that moment: good, trickle (a byte a second), silent,
+                                        close, portal, alert; LOG gets a line for each connection that was
+                                        passed on: bytes up, bytes down
     badnet.py dns FILE                  names: FILE says silent, nxdomain, servfail, or an address
 """
 import ast
@@ -107,8 +109,24 @@ def pump(source, sink, nap, count):
             pass
 
 
-def relay(port, to, log, nap):
+def bad_end(near, mode):
+    """The ways that lead nowhere."""
+    if mode == "silent":
+        time.sleep(3600)
+    near.recv(4096)
+    if mode == "portal":
+        near.sendall(reply(200, HTML, "text/html"))
+    if mode == "alert":
+        near.sendall(b"\x15\x03\x03\x00\x02\x02\x28")
+
+
+def relay(port, to, mode_file, log):
     def handle(near):
+        mode = pathlib.Path(mode_file).read_text().strip()
+        if mode not in ("good", "trickle"):
+            bad_end(near, mode)
+            return
+        nap = 1 if mode == "trickle" else 0
         up, down = [0], [0]
         with socket.create_connection(("127.0.0.1", to)) as far:
             for s in (near, far):
@@ -152,6 +170,6 @@ if __name__ == "__main__":
     elif mode == "portal":
         portal(int(words[0]))
     elif mode == "relay":
-        relay(int(words[0]), int(words[1]), words[2], float((words + ["0"])[3]))
+        relay(int(words[0]), int(words[1]), words[2], words[3])
     else:
         dns(words[0])

@@ -262,6 +262,32 @@ static void gone_at_every_byte(void **state)
     }
 }
 
+/* Over all that is said, the time at the hub included: each loss is noticed, none makes it spin. */
+static void closed_at_every_byte_while_it_stays(void **state)
+{
+    (void)state;
+    uint64_t end = UINT64_MAX;
+    for (uint64_t n = 1; n <= end; n++) {
+        struct world *w = build();
+        w->fake.transport.plan.close_after = n;
+        enum err e = join(w);
+        for (int i = 0; i < 3 && e == ERR_OK; i++) {
+            e = publish(w);
+            if (e == ERR_OK)
+                e = w->hub.table.idle(&w->hub.table, 12000);
+        }
+        if (e == ERR_OK && end == UINT64_MAX) {
+            assert_true(n > 3 * strlen(TOPIC));
+            end = n;
+        } else {
+            assert_err(ERR_NETWORK, e);
+        }
+        assert_true(w->fake.transport.calls < 300);
+        leave(w);
+        free(w);
+    }
+}
+
 static void attends_and_notices_the_end(void **state)
 {
     (void)state;
@@ -289,6 +315,7 @@ int main(void)
         cmocka_unit_test(a_peer_that_speaks_something_else),
         cmocka_unit_test(silence_ends),
         cmocka_unit_test(gone_at_every_byte),
+        cmocka_unit_test(closed_at_every_byte_while_it_stays),
         cmocka_unit_test(attends_and_notices_the_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

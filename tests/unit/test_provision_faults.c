@@ -31,23 +31,96 @@ static void stream_gone_at_every_byte(void **state)
             assert_err(ERR_NETWORK, provision_last_error(w->machine));
         assert_nothing_loaded(w);
         assert_slot_honest(w);
-        if (n % 16 == 0)
-            heal(w);
+        heal(w);
         drop(w);
     }
     assert_true(n > 3000);
+}
+
+/* The same to a device that stays, whose network is whole again after a while: it needs no help, and
+ * has not asked more often than it may. */
+static void stream_gone_for_ten_minutes(void **state)
+{
+    (void)state;
+    for (uint64_t n = 1; n < 4000; n += 11) {
+        struct world *w = build(NOW_S, true);
+        w->service.polls_before_assigned = 1;
+        w->fake.transport.plan.gone_after = n;
+        w->config.attempts_max = 0;
+        power_on(w);
+        for (unsigned steps = 0; w->fake.clock.now_ms < 600000 && provision_step(w->machine) != PROVISION_DONE; steps++)
+            assert_true(steps < 100);
+        assert_in_range(w->fake.transport.opens, 1, 13);
+        w->fake.transport.plan.gone_after = 0;
+        assert_int_equal(run(w), PROVISION_DONE);
+        assert_slot_honest(w);
+        assert_nothing_loaded(w);
+        drop(w);
+    }
 }
 
 /* The service restarts, or a middlebox forgets: each connection is good for n bytes only once. */
 static void connection_closed_at_every_byte(void **state)
 {
     (void)state;
-    for (uint64_t n = 1; n < 6000; n += 7) {
+    for (uint64_t n = 1; n < 6000; n++) {
         struct world *w = build(NOW_S, true);
         w->fake.transport.plan.close_after = n;
         w->config.attempts_max = 3;
         assert_int_equal(boot(w), PROVISION_DONE);
+        assert_in_range(w->fake.transport.opens, 1, 2);
+        assert_in_range(w->service.requests, 2, 4);
         assert_slot_honest(w);
+        drop(w);
+    }
+}
+
+static enum provision_state boot_cut_at(struct world *w, unsigned n, enum fake_cut cut)
+{
+    fake_storage_power_on(&w->fake.storage);
+    w->tpm.transients = w->tpm.sessions = 0;
+    w->fake.storage.cut_at = n;
+    w->fake.storage.cut = cut;
+    enum provision_state end = boot(w);
+    w->fake.storage.dead = false; /* look at it as the next boot will */
+    assert_slot_honest(w);
+    return end;
+}
+
+/* A first boot, and the boot after the cut as well: until no write is left to be cut. */
+static void power_cut_at_every_write_of_a_first_boot(void **state)
+{
+    (void)state;
+    for (int cuts = 0; cuts < 4; cuts++) {
+        unsigned first = 1, second = 1;
+        for (bool untouched = false; !untouched; first++) {
+            second = 1;
+            for (bool again = true; again; second++) {
+                struct world *w = build(NOW_S, false);
+                untouched = boot_cut_at(w, first, cuts & 1 ? FAKE_CUT_AFTER : FAKE_CUT_BEFORE) == PROVISION_DONE;
+                if (!untouched)
+                    assert_err(ERR_IO, provision_last_error(w->machine));
+                again = boot_cut_at(w, second, cuts & 2 ? FAKE_CUT_AFTER : FAKE_CUT_BEFORE) != PROVISION_DONE;
+                heal(w);
+                drop(w);
+            }
+        }
+        assert_true(first > 2); /* it does write */
+    }
+}
+
+static void power_cut_between_any_two_steps(void **state)
+{
+    (void)state;
+    bool done = false;
+    for (unsigned steps = 1; !done; steps++) {
+        struct world *w = build(NOW_S, false);
+        w->service.polls_before_assigned = 2;
+        power_on(w);
+        for (unsigned i = 0; i < steps && !done; i++)
+            done = provision_step(w->machine) == PROVISION_DONE;
+        assert_slot_honest(w);
+        heal(w);
         drop(w);
     }
 }
@@ -198,6 +271,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(stream_gone_at_every_byte),
         cmocka_unit_test(connection_closed_at_every_byte),
+        cmocka_unit_test(stream_gone_for_ten_minutes),
+        cmocka_unit_test(power_cut_at_every_write_of_a_first_boot),
+        cmocka_unit_test(power_cut_between_any_two_steps),
         cmocka_unit_test(power_cut_at_every_write),
         cmocka_unit_test(storage_that_fails_is_told),
         cmocka_unit_test(tpm_fails_at_every_command),
