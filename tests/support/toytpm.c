@@ -122,6 +122,10 @@ static uint32_t create_primary(struct toytpm *t, struct command *c, struct buf *
     const struct tpm_public *key = c->handles[0] == RH_ENDORSEMENT ? &t->ek : &t->srk;
     if (c->handles[0] == RH_OWNER && t->owner_auth && !c->owner_password)
         return RC_BAD_AUTH_1;
+    (void)rd_sized_u16(&c->params);
+    struct rd template = rd_over(rd_sized_u16(&c->params));
+    if (t->first_primary == 0)
+        t->first_primary = rd_u16(&template);
     t->transients++;
     buf_put(params, span_of(key->raw, key->raw_len));
     sized(params, span_of(NULL, 0)); /* creation data and hash: nobody looks */

@@ -40,6 +40,7 @@ struct toytpm {
     size_t certificate_len;        /* at NV 0x01c00002; 0: none */
     uint8_t certificate[1200];
     bool refuses_credentials;      /* ActivateCredential answers TPM_RC_INTEGRITY */
+    uint16_t first_primary;        /* the algorithm of the first key that was made */
     unsigned commands;
     uint32_t log[TOYTPM_LOG];      /* their codes, the first ones */
 };

@@ -206,6 +206,18 @@ static void a_certificate_for_another_key(void **state)
     drop(w);
 }
 
+static void a_tpm_without_rsa(void **state)
+{
+    (void)state;
+    struct world *w = build(NOW_S, false);
+    w->fake.tpm.plan = (struct fake_tpm_plan){ /* the first CreatePrimary: the template's type */
+        .at = 5, .fault = FAKE_TPM_RESPONSE_CODE, .value = 0x2ca};
+    assert_int_equal(boot(w), PROVISION_DONE);
+    assert_int_equal(w->fake.tpm.hit_code, CC_CREATE_PRIMARY);
+    assert_int_equal(w->tpm.first_primary, 0x23); /* TPM_ALG_ECC */
+    drop(w);
+}
+
 /* ---- power ---- */
 
 /* Before the n-th command, or when it has taken effect and nobody has heard. */
@@ -264,6 +276,7 @@ int main(void)
         cmocka_unit_test(a_cleared_tpm),
         cmocka_unit_test(an_srk_that_wants_an_authorisation),
         cmocka_unit_test(a_certificate_for_another_key),
+        cmocka_unit_test(a_tpm_without_rsa),
         cmocka_unit_test(power_cut_at_every_command),
         cmocka_unit_test(a_thousand_boots_leave_nothing),
     };

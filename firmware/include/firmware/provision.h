@@ -26,8 +26,8 @@
  * been replaced: the service is asked, and where it cannot be, the hub is tried again. A hub that lets
  * the device in and drops it before it has stayed for a while counts as a failure, not as a new start.
  *
- * An assignment is stored only while its key is in the TPM: what leads to another key forgets it
- * first. A slot that is not whole counts as none.
+ * An assignment is stored only while its key is in the TPM, or with it: what leads to another key
+ * forgets it first. A slot that is not whole counts as none.
  *
  * Time: TLS goes by the wall clock. Where that is unknown, the first connection is made without
  * checking dates; the Date of the first answer on it, an authenticated one, becomes the time, the
