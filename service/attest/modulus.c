@@ -1,5 +1,6 @@
 #include "modulus.h"
 
+#include <endian.h>
 #include <pthread.h>
 #include <string.h>
 
@@ -9,41 +10,55 @@ __extension__ typedef unsigned __int128 u128;
 
 /* ---- residues ---- */
 
-/* An odd divisor and its inverse modulo 2^64. */
+/* An odd divisor, its inverse modulo 2^64, and what each word of a number counts modulo it. Below 2^59: then
+ * 32 products of a word and such a count add up to less than 2^128. */
+#define DIVISOR_MAX ((uint64_t)1 << 59)
 struct divisor {
     uint64_t value, inverse;
-    uint64_t shift; /* 2^(64*32) modulo it */
+    uint64_t counts[MODULUS_WORDS];
 };
+
+static uint64_t inverse_of(uint64_t odd)
+{
+    uint64_t inverse = odd;
+    for (int i = 0; i < 5; i++) /* each step doubles the bits that are right */
+        inverse *= 2 - odd * inverse;
+    return inverse;
+}
 
 static struct divisor divisor_of(uint64_t value)
 {
-    struct divisor d = {.value = value, .inverse = value, .shift = 1};
-    for (int i = 0; i < 5; i++) /* each step doubles the bits that are right */
-        d.inverse *= 2 - value * d.inverse;
-    for (int i = 0; i < MODULUS_WORDS; i++)
-        d.shift = (uint64_t)(((u128)d.shift << 64) % value);
+    struct divisor d = {.value = value, .inverse = inverse_of(value)};
+    uint64_t count = 1 % value;
+    for (int i = 0; i < MODULUS_WORDS; i++) {
+        d.counts[i] = count;
+        count = (uint64_t)(((u128)count << 64) % value);
+    }
     return d;
 }
 
-/* Takes multiples of the divisor from below until only one word is left: n = -c * 2^(64*count) modulo
- * it. Two products a word instead of a division. */
-static uint64_t exact(const uint64_t *word, size_t count, const struct divisor *d)
+/* Two words that are the same modulo the divisor. No product waits for another. */
+static u128 shorten(const uint64_t *word, size_t count, const struct divisor *d)
 {
-    uint64_t c = 0;
-    for (size_t i = 0; i < count; i++) {
-        uint64_t left = word[i] - c;
-        uint64_t borrow = word[i] < c;
-        uint64_t q = left * d->inverse;
-        c = (uint64_t)((u128)q * d->value >> 64) + borrow;
-    }
-    return c;
+    u128 sum = 0;
+    for (size_t i = 0; i < count; i++)
+        sum += (u128)word[i] * d->counts[i];
+    return sum;
 }
 
-/* count: MODULUS_WORDS, or fewer where the shift is given for them. */
-static uint64_t residue(const uint64_t *word, size_t count, const struct divisor *d, uint64_t shift)
+static uint64_t residue(const uint64_t *word, size_t count, const struct divisor *d)
 {
-    uint64_t c = exact(word, count, d) % d->value;
-    return (uint64_t)((u128)(c == 0 ? 0 : d->value - c) * shift % d->value);
+    return (uint64_t)(shorten(word, count, d) % d->value);
+}
+
+/* A word that each factor of the divisor divides if it divides the number. Takes multiples of the
+ * divisor from below until only one word is left: two products instead of a division. */
+static uint64_t reduce(u128 number, const struct divisor *d)
+{
+    uint64_t low = (uint64_t)number, high = (uint64_t)(number >> 64);
+    uint64_t c = (uint64_t)((u128)(low * d->inverse) * d->value >> 64);
+    uint64_t left = high - c, borrow = high < c;
+    return (uint64_t)((u128)(left * d->inverse) * d->value >> 64) + borrow;
 }
 
 /* ---- tables, made once ---- */
@@ -57,6 +72,12 @@ static const uint16_t roca_primes[] = {11, 13, 17,  19,  37,  53,  61,  71, 73,
 static const uint16_t square_moduli[] = {63, 65, 11, 17, 19, 23, 29, 31};
 static const uint16_t square_primes[] = {37, 41, 43, 47, 53, 59, 61, 67, 71, 73};
 
+/* For s of these residues, which of s + 1, s + 2, … squared less n may be a square. */
+#define ROUND_WORDS 3 /* the largest of the moduli and all rounds */
+struct rounds {
+    uint64_t bits[ROUND_WORDS];
+};
+
 static struct tables {
     size_t groups;
     struct {
@@ -69,9 +90,7 @@ static struct tables {
     struct divisor roca[2];
     bool power_of_65537[COUNT(roca_primes)][160];
     struct divisor squares, more_squares;
-    uint64_t squares_shift_16, more_squares_shift_17;
-    bool square_64[64];
-    bool square[COUNT(square_moduli)][65];
+    struct rounds rounds_64[64], rounds[COUNT(square_moduli)][65]; /* by the residue of n */
     bool square_prime[COUNT(square_primes)][73];
 } tables;
 static pthread_once_t tables_made = PTHREAD_ONCE_INIT;
@@ -91,7 +110,7 @@ static void make_small_primes(void)
     for (unsigned p = 3; p <= SMALL_PRIME_MAX; p += 2) {
         if (!is_prime(p))
             continue;
-        if ((u128)product * p >> 64 != 0) {
+        if (product >= DIVISOR_MAX / p) {
             tables.group[tables.groups].product = divisor_of(product);
             tables.group[tables.groups].from = from;
             tables.group[tables.groups++].to = count;
@@ -99,7 +118,7 @@ static void make_small_primes(void)
             from = count;
         }
         product *= p;
-        tables.prime[count].inverse = divisor_of(p).inverse;
+        tables.prime[count].inverse = inverse_of(p);
         tables.prime[count++].limit = UINT64_MAX / p;
     }
     tables.group[tables.groups].product = divisor_of(product);
@@ -122,23 +141,27 @@ static void make_roca(void)
         tables.roca[i] = divisor_of(product[i]);
 }
 
-static uint64_t shift_by(uint64_t value, int words)
+/* Bit x of the rounds of n: whether x * x - n is a square modulo m. */
+static void make_rounds(unsigned m, struct rounds *ret_rounds)
 {
-    uint64_t shift = 1;
-    for (int i = 0; i < words; i++)
-        shift = (uint64_t)(((u128)shift << 64) % value);
-    return shift;
+    bool square[65] = {false};
+    for (unsigned x = 0; x < m; x++)
+        square[x * x % m] = true;
+    for (unsigned n = 0; n < m; n++) {
+        struct rounds r = {{0}};
+        for (unsigned x = 0; x < 64 * ROUND_WORDS; x++)
+            r.bits[x / 64] |= (uint64_t)square[(x * x + m - n) % m] << x % 64;
+        ret_rounds[n] = r;
+    }
 }
 
 static void make_squares(void)
 {
     uint64_t product = 1, more = 1;
-    for (unsigned x = 0; x < 64; x++)
-        tables.square_64[x * x % 64] = true;
+    make_rounds(64, tables.rounds_64);
     for (size_t i = 0; i < COUNT(square_moduli); i++) {
         product *= square_moduli[i];
-        for (unsigned x = 0; x < square_moduli[i]; x++)
-            tables.square[i][x * x % square_moduli[i]] = true;
+        make_rounds(square_moduli[i], tables.rounds[i]);
     }
     for (size_t i = 0; i < COUNT(square_primes); i++) {
         more *= square_primes[i];
@@ -146,9 +169,7 @@ static void make_squares(void)
             tables.square_prime[i][x * x % square_primes[i]] = true;
     }
     tables.squares = divisor_of(product);
-    tables.squares_shift_16 = shift_by(product, 16);
     tables.more_squares = divisor_of(more);
-    tables.more_squares_shift_17 = shift_by(more, 17);
 }
 
 static void make_tables(void)
@@ -164,59 +185,36 @@ struct modulus modulus_of(const uint8_t bytes[TPM_RSA_LEN])
     (void)pthread_once(&tables_made, make_tables);
     for (size_t i = 0; i < MODULUS_WORDS; i++) {
         const uint8_t *at = bytes + TPM_RSA_LEN - 8 * (i + 1);
-        uint64_t word = 0;
-        for (int k = 0; k < 8; k++)
-            word = word << 8 | at[k];
-        n.word[i] = word;
+        uint64_t word;
+        memcpy(&word, at, sizeof word);
+        n.word[i] = be64toh(word);
     }
     return n;
 }
 
 /* ---- small factors and ROCA ---- */
 
-/* Each chain of products waits for itself; four side by side wait for nobody. Groups past the last
- * have an inverse of 0 and do no harm. */
-#define AT_ONCE 4
-static void exact_at_once(const struct modulus *n, size_t group, uint64_t ret_c[AT_ONCE])
-{
-    uint64_t c[AT_ONCE] = {0}, inverse[AT_ONCE], value[AT_ONCE];
-    for (int k = 0; k < AT_ONCE; k++) {
-        inverse[k] = tables.group[group + (size_t)k].product.inverse;
-        value[k] = tables.group[group + (size_t)k].product.value;
-    }
-    for (size_t i = 0; i < MODULUS_WORDS; i++)
-        for (int k = 0; k < AT_ONCE; k++) {
-            uint64_t left = n->word[i] - c[k];
-            uint64_t borrow = n->word[i] < c[k];
-            c[k] = (uint64_t)((u128)(left * inverse[k]) * value[k] >> 64) + borrow;
-        }
-    memcpy(ret_c, c, sizeof c);
-}
-
 bool modulus_has_small_factor(const struct modulus *n)
 {
     if (n->word[0] % 2 == 0)
         return true;
-    for (size_t g = 0; g < tables.groups; g += AT_ONCE) {
-        uint64_t c[AT_ONCE];
-        exact_at_once(n, g, c);
-        for (size_t k = 0; k < AT_ONCE && g + k < tables.groups; k++)
-            for (size_t i = tables.group[g + k].from; i < tables.group[g + k].to; i++)
-                if (c[k] * tables.prime[i].inverse <= tables.prime[i].limit)
-                    return true;
+    for (size_t g = 0; g < tables.groups; g++) {
+        const struct divisor *d = &tables.group[g].product;
+        uint64_t rest = reduce(shorten(n->word, MODULUS_WORDS, d), d);
+        for (size_t i = tables.group[g].from; i < tables.group[g].to; i++)
+            if (rest * tables.prime[i].inverse <= tables.prime[i].limit)
+                return true;
     }
     return false;
 }
 
 bool modulus_is_roca(const struct modulus *n)
 {
-    uint64_t rest[2] = {0, 0};
+    uint64_t rest = 0;
     for (size_t i = 0; i < COUNT(roca_primes); i++) {
-        size_t half = i >= ROCA_FIRST;
         if (i == 0 || i == ROCA_FIRST)
-            rest[half] =
-                residue(n->word, MODULUS_WORDS, &tables.roca[half], tables.roca[half].shift);
-        if (!tables.power_of_65537[i][rest[half] % roca_primes[i]])
+            rest = residue(n->word, MODULUS_WORDS, &tables.roca[i > 0]);
+        if (!tables.power_of_65537[i][rest % roca_primes[i]])
             return false;
     }
     return true;
@@ -226,23 +224,32 @@ bool modulus_is_roca(const struct modulus *n)
 
 #define ROOT_WORDS 16
 struct root {
-    uint64_t s[ROOT_WORDS];        /* floor of the root */
-    uint64_t rest[ROOT_WORDS + 3]; /* n less its square; at most twice s */
+    uint64_t s[ROOT_WORDS];       /* floor of the root */
+    uint64_t rest[MODULUS_WORDS]; /* n less its square; at most twice s: the words above are 0 */
 };
 
-/* The root of the two highest words, by pen and paper in binary. */
+/* By pen and paper in binary, without a branch that nobody could foresee. */
+static uint64_t root_of_word(uint64_t n)
+{
+    uint64_t root = 0;
+    for (uint64_t bit = (uint64_t)1 << 62; bit != 0; bit >>= 2) {
+        uint64_t trial = root + bit, fits = -(uint64_t)(n >= trial);
+        n -= trial & fits;
+        root = (root >> 1) + (bit & fits);
+    }
+    return root;
+}
+
+/* The root of the two highest words. One step of Newton's, which never ends below it. */
 static uint64_t first_root(u128 n, u128 *ret_rest)
 {
-    u128 root = 0;
-    for (u128 bit = (u128)1 << 126; bit != 0; bit >>= 2) {
-        if (n >= root + bit) {
-            n -= root + bit;
-            root = (root >> 1) + bit;
-        } else {
-            root >>= 1;
-        }
-    }
-    *ret_rest = n;
+    u128 root = (u128)root_of_word((uint64_t)(n >> 64)) << 32 | UINT32_MAX;
+    root = (root + n / (uint64_t)root) >> 1;
+    if (root > UINT64_MAX)
+        root = UINT64_MAX;
+    while (root * root > n)
+        root--;
+    *ret_rest = n - root * root;
     return (uint64_t)root;
 }
 
@@ -270,51 +277,47 @@ static uint64_t add(uint64_t *t, const uint64_t *x, size_t count)
     return carry;
 }
 
-/* One more word q of a root of k words: the greatest with q * (2 * s * B + q) <= rest. The guess from
- * the highest words is at most a few too large. */
-static void root_grow(struct root *r, size_t k, uint64_t high, uint64_t low)
+/* One more word q, below the k words s of the root: the greatest with q * (2 * s * B + q) <= rest. The
+ * guess from the highest words is at most a few too large. */
+static void root_grow(uint64_t *rest, uint64_t *s, size_t k)
 {
     uint64_t twice[ROOT_WORDS + 2];
-    memmove(r->rest + 2, r->rest, (k + 1) * sizeof r->rest[0]);
-    r->rest[1] = high;
-    r->rest[0] = low;
-    uint64_t top = r->rest[k + 2] << 63 | r->rest[k + 1] >> 1;
-    uint64_t next = r->rest[k + 1] << 63 | r->rest[k] >> 1;
+    uint64_t top = rest[k + 2] << 63 | rest[k + 1] >> 1;
+    uint64_t next = rest[k + 1] << 63 | rest[k] >> 1;
     uint64_t q = UINT64_MAX;
-    if (top < r->s[k - 1])
-        q = (uint64_t)(((u128)top << 64 | next) / r->s[k - 1]);
+    if (top < s[k - 1])
+        q = (uint64_t)(((u128)top << 64 | next) / s[k - 1]);
     for (size_t i = 0; i < k; i++)
-        twice[i + 1] = r->s[i] << 1 | (i > 0 ? r->s[i - 1] >> 63 : 0);
-    twice[k + 1] = r->s[k - 1] >> 63;
+        twice[i + 1] = s[i] << 1 | (i > 0 ? s[i - 1] >> 63 : 0);
+    twice[k + 1] = s[k - 1] >> 63;
     twice[0] = q;
-    uint64_t borrow = subtract_product(r->rest, twice, k + 2, q);
-    bool negative = r->rest[k + 2] < borrow;
-    r->rest[k + 2] -= borrow;
+    uint64_t borrow = subtract_product(rest, twice, k + 2, q);
+    bool negative = rest[k + 2] < borrow;
+    rest[k + 2] -= borrow;
     while (negative) {
         q--;
         uint64_t middle = twice[1];
         twice[0] = q << 1 | 1;
         twice[1] |= q >> 63; /* its lowest bit is free: it was doubled */
-        uint64_t carry = add(r->rest, twice, k + 2);
-        uint64_t before = r->rest[k + 2];
-        r->rest[k + 2] += carry;
-        negative = r->rest[k + 2] >= before; /* until it comes round to zero */
+        uint64_t carry = add(rest, twice, k + 2);
+        uint64_t before = rest[k + 2];
+        rest[k + 2] += carry;
+        negative = rest[k + 2] >= before; /* until it comes round to zero */
         twice[1] = middle;
     }
-    memmove(r->s + 1, r->s, k * sizeof r->s[0]);
-    r->s[0] = q;
+    s[-1] = q;
 }
 
+/* From the highest words on: what is left of n stays where it is. */
 static void root_take(const struct modulus *n, struct root *ret_root)
 {
-    struct root r = {0};
     u128 rest;
-    r.s[0] = first_root((u128)n->word[31] << 64 | n->word[30], &rest);
-    r.rest[0] = (uint64_t)rest;
-    r.rest[1] = (uint64_t)(rest >> 64);
+    memcpy(ret_root->rest, n->word, sizeof ret_root->rest);
+    ret_root->s[ROOT_WORDS - 1] = first_root((u128)n->word[31] << 64 | n->word[30], &rest);
+    ret_root->rest[30] = (uint64_t)rest;
+    ret_root->rest[31] = (uint64_t)(rest >> 64);
     for (size_t k = 1; k < ROOT_WORDS; k++)
-        root_grow(&r, k, n->word[31 - 2 * k], n->word[30 - 2 * k]);
-    *ret_root = r;
+        root_grow(ret_root->rest + 30 - 2 * k, ret_root->s + ROOT_WORDS - k, k);
 }
 
 /* ---- Fermat: n = a*a - b*b with a just above the root, if the primes a+b and a-b are close ---- */
@@ -332,27 +335,20 @@ static bool may_be_square_whole(const struct root *r, uint64_t j)
     value[ROOT_WORDS] = (uint64_t)carry;
     memcpy(minus, r->rest, sizeof minus);
     (void)subtract_product(value, minus, ROOT_WORDS + 1, 1);
-    uint64_t rest =
-        residue(value, ROOT_WORDS + 1, &tables.more_squares, tables.more_squares_shift_17);
+    uint64_t rest = residue(value, ROOT_WORDS + 1, &tables.more_squares);
     for (size_t i = 0; i < COUNT(square_primes); i++)
         if (!tables.square_prime[i][rest % square_primes[i]])
             return false;
     return true;
 }
 
-struct small_residues {
-    unsigned s[COUNT(square_moduli)], n[COUNT(square_moduli)];
-};
-
-static bool may_be_square(const struct small_residues *at, unsigned j)
+/* Rounds 1 to 64 and 65 to 128 of an s with that residue. */
+static u128 rounds_from(const struct rounds *r, unsigned s)
 {
-#pragma GCC unroll 8 /* then each remainder is by a constant, hence a product */
-    for (size_t i = 0; i < COUNT(square_moduli); i++) {
-        unsigned m = square_moduli[i], a = at->s[i] + j;
-        if (!tables.square[i][(a * a + m - at->n[i]) % m])
-            return false;
-    }
-    return true;
+    unsigned from = s + 1, word = from / 64, shift = from % 64;
+    u128 both = (u128)r->bits[word + 1] << 64 | r->bits[word];
+    return shift == 0 || word > 0 ? both >> shift
+                                  : both >> shift | (u128)r->bits[2] << (128 - shift);
 }
 
 static bool is_zero(const uint64_t *word, size_t count)
@@ -366,21 +362,20 @@ static bool is_zero(const uint64_t *word, size_t count)
 bool modulus_may_have_close_primes(const struct modulus *n)
 {
     struct root r;
-    struct small_residues at;
     root_take(n, &r);
     if (is_zero(r.rest, ROOT_WORDS + 1))
         return true;
-    uint64_t s_rest = residue(r.s, ROOT_WORDS, &tables.squares, tables.squares_shift_16);
-    uint64_t n_rest = residue(n->word, MODULUS_WORDS, &tables.squares, tables.squares.shift);
+    uint64_t s_rest = residue(r.s, ROOT_WORDS, &tables.squares);
+    uint64_t n_rest = residue(n->word, MODULUS_WORDS, &tables.squares);
+    u128 rounds = rounds_from(&tables.rounds_64[n->word[0] % 64], (unsigned)(r.s[0] % 64)) &
+                  (((u128)1 << MODULUS_FERMAT_ROUNDS) - 1);
+#pragma GCC unroll 8 /* then each remainder is by a constant, hence a product */
     for (size_t i = 0; i < COUNT(square_moduli); i++) {
-        at.s[i] = (unsigned)(s_rest % square_moduli[i]);
-        at.n[i] = (unsigned)(n_rest % square_moduli[i]);
+        uint64_t m = square_moduli[i];
+        rounds &= rounds_from(&tables.rounds[i][n_rest % m], (unsigned)(s_rest % m));
     }
-    for (unsigned j = 1; j <= MODULUS_FERMAT_ROUNDS; j++) {
-        uint64_t a = r.s[0] + j;
-        if (tables.square_64[(a * a - n->word[0]) % 64] && may_be_square(&at, j) &&
-            may_be_square_whole(&r, j))
+    for (unsigned j = 1; rounds != 0; j++, rounds >>= 1)
+        if ((rounds & 1) != 0 && may_be_square_whole(&r, j))
             return true;
-    }
     return false;
 }

@@ -9,7 +9,7 @@
 #include <wire/text.h>
 
 #define WORDS 16
-#define POOL 4600
+#define POOL 8000 /* pairs for 31,996,000 rows */
 
 __extension__ typedef unsigned __int128 u128;
 static uint64_t pool[POOL][WORDS];
@@ -71,14 +71,17 @@ static void multiply(const uint64_t *a, const uint64_t *b, uint8_t ret_bytes[TPM
 /* The n-th pair of the pool. */
 static void key_of(unsigned long n, uint8_t ret_bytes[TPM_RSA_LEN])
 {
-    unsigned long row = 1;
+    unsigned long row = 1, above = POOL;
     n *= 7919; /* neighbours have nothing in common */
     n %= (unsigned long)POOL * (POOL - 1) / 2;
-    while (n >= row) {
-        n -= row;
-        row++;
+    while (above - row > 1) { /* before the pairs of `row` come row * (row - 1) / 2 others */
+        unsigned long middle = (row + above) / 2;
+        if (middle * (middle - 1) / 2 <= n)
+            row = middle;
+        else
+            above = middle;
     }
-    multiply(pool[row], pool[n], ret_bytes);
+    multiply(pool[row], pool[n - row * (row - 1) / 2], ret_bytes);
 }
 
 int main(int argc, char **argv)

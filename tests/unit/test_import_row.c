@@ -302,6 +302,21 @@ static struct store_enrollment enrollment_of(const char *id, uint8_t key, const 
     return e;
 }
 
+static void add(struct seen *s, const struct store_enrollment *e, struct seen_place place)
+{
+    struct seen_print print = seen_print(s, e);
+    seen_add(s, &print, place);
+}
+
+static enum seen_what look(const struct seen *s, const struct store_enrollment *e,
+                           struct seen_place *ret_place)
+{
+    struct seen_print print = seen_print(s, e);
+    enum seen_what what;
+    seen_find(s, &print, &what, ret_place);
+    return what;
+}
+
 static void collisions_within_a_run(void **state)
 {
     static const struct {
@@ -317,19 +332,26 @@ static void collisions_within_a_run(void **state)
     (void)state;
     struct seen *s = NULL;
     struct seen_place there;
-    enum seen_what what;
     assert_ok(seen_open(ROWS_MAX, &s));
     struct store_enrollment first = enrollment_of("one", 1, "one");
-    seen_add(s, &first, (struct seen_place){3, 14});
+    add(s, &first, (struct seen_place){3, 14});
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
         struct store_enrollment e = enrollment_of(table[i].id, table[i].key, table[i].device);
-        seen_find(s, &e, &what, &there);
-        assert_int_equal(table[i].what, what);
-        if (what != SEEN_NOTHING) {
+        assert_int_equal(table[i].what, look(s, &e, &there));
+        if (table[i].what != SEEN_NOTHING) {
             assert_int_equal(3, there.file_index);
             assert_int_equal(14, there.line);
         }
     }
+    struct store_enrollment second = enrollment_of("three", 3, "device");
+    add(s, &second, (struct seen_place){4, 15});
+    struct store_enrollment as_id = enrollment_of("device", 4, "device"),
+                            as_device = enrollment_of("four", 4, "device"),
+                            by_id_of_own = enrollment_of("five", 5, "three");
+    assert_int_equal(SEEN_DEVICE, look(s, &as_id, &there));
+    assert_int_equal(SEEN_DEVICE, look(s, &as_device, &there));
+    assert_int_equal(15, there.line);
+    assert_int_equal(SEEN_NOTHING, look(s, &by_id_of_own, &there)); /* its device id is another */
     seen_close(s);
 }
 
@@ -338,22 +360,20 @@ static void what_was_seen_is_bounded(void **state)
     (void)state;
     struct seen *s = NULL;
     struct seen_place there;
-    enum seen_what what;
     struct store_enrollment e = enrollment_of("one", 1, "one");
     assert_ok(seen_open(ROWS_MAX, &s));
     for (uint32_t i = 0; i <= ROWS_MAX; i++) {
+        assert_int_equal(ROWS_MAX - i, seen_room(s));
         assert_false(seen_is_full(s));
         (void)snprintf(e.id.text, sizeof e.id.text, "id-%u", i);
         e.device_id = e.id;
         memcpy(e.ek_hash, &i, sizeof i);
-        seen_add(s, &e, (struct seen_place){0, i});
+        add(s, &e, (struct seen_place){0, i});
     }
     assert_true(seen_is_full(s));
-    seen_find(s, &e, &what, &there); /* one too many */
-    assert_int_equal(SEEN_NOTHING, what);
+    assert_int_equal(SEEN_NOTHING, look(s, &e, &there)); /* one too many */
     e = enrollment_of("id-7", 99, "x");
-    seen_find(s, &e, &what, &there); /* what was known stays known */
-    assert_int_equal(SEEN_ID, what);
+    assert_int_equal(SEEN_ID, look(s, &e, &there)); /* what was known stays known */
     assert_int_equal(7, there.line);
     seen_close(s);
 }

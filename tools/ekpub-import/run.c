@@ -18,17 +18,23 @@
 #define CHECKPOINT_EVERY_S 2
 #define STREAM_ROWS 500 /* of a pipe: what comes slowly need not wait for more */
 
+#define RUN_BLOCKS 3
+
 struct run {
     const struct import_args *args;
     bool dry_run; /* as asked for, or to see first whether all would be well */
     struct inputs *inputs;
     bool stream; /* one of them has no size */
+    bool resumed; /* there is something to go on from */
     struct checkers *checkers;
     struct sink *sink;
     struct report *report;
     struct rejects *rejects;
-    struct import_block *blocks[2]; /* one is checked while the other is written */
-    struct import_block *pending;   /* checked, not written yet; NULL: none */
+    /* One is filled and one is written while the third is checked. */
+    struct import_block *blocks[RUN_BLOCKS];
+    size_t block_next;
+    struct import_block *checking; /* NULL: none */
+    struct import_block *pending;  /* checked, not written yet; NULL: none */
     struct progress progress;
     uint64_t bytes_before; /* of the files that are done */
     uint64_t rows_read;
@@ -65,7 +71,8 @@ static enum err open_sink(struct run *r, struct import_reason *ret_why)
         .options = &a->options,
         .conflict = a->conflict,
         .dry_run = r->dry_run,
-        .may_load = inputs_bytes(r->inputs) > 0 && !a->resume,
+        .may_load = inputs_bytes(r->inputs) > 0 && !r->resumed,
+        .whole = a->all_or_nothing,
     };
     return sink_open(&terms, &r->sink, ret_why);
 }
@@ -82,6 +89,7 @@ static enum err open_checkpoint(struct run *r, struct import_reason *ret_why)
     if (e == ERR_ABSENT)
         return ERR_OK; /* it never got that far, or it got to the end */
     TRY(e);
+    r->resumed = true;
     memcpy(r->tally.outcomes, r->checkpoint.outcomes, sizeof r->tally.outcomes);
     r->rows_read = tally_rows(&r->tally);
     return ERR_OK;
@@ -115,9 +123,12 @@ static enum err run_open(struct run *r)
         e = open_sink(r, &why);
     if (e != ERR_OK)
         return fail(a->data_dir, e, why.text);
-    for (int i = 0; i < 2; i++)
+    bool allocated = true;
+    for (int i = 0; i < RUN_BLOCKS; i++) {
         r->blocks[i] = malloc(sizeof *r->blocks[i]);
-    e = r->blocks[0] == NULL || r->blocks[1] == NULL ? ERR_MEMORY : checkers_open(&r->checkers);
+        allocated = allocated && r->blocks[i] != NULL;
+    }
+    e = allocated ? checkers_open(&r->checkers) : ERR_MEMORY;
     if (e != ERR_OK)
         return fail("", e, err_text(e));
     return open_outputs(r);
@@ -128,8 +139,8 @@ static enum err run_close(struct run *r)
     sink_close(r->sink);
     checkers_close(r->checkers);
     inputs_close(r->inputs);
-    free(r->blocks[0]);
-    free(r->blocks[1]);
+    for (int i = 0; i < RUN_BLOCKS; i++)
+        free(r->blocks[i]);
     enum err e = report_close(r->report);
     enum err rejected = rejects_close(r->rejects);
     return e == ERR_OK ? rejected : e;
@@ -212,56 +223,86 @@ static enum err stopped(struct run *r, const char *file, enum err e, const char 
     return e;
 }
 
-/* While the checkers have the block, what was checked before is written; then all lend a hand. */
-static enum err block_check(struct run *r, struct import_block *b)
+static enum err write_pending(struct run *r)
+{
+    enum err e = block_finish(r, r->pending);
+    r->pending = NULL;
+    return e;
+}
+
+/* All lend a hand with what is left of the block that is being checked. */
+static void end_checking(struct run *r)
+{
+    if (r->checking != NULL)
+        checkers_wait(r->checkers);
+    r->pending = r->checking;
+    r->checking = NULL;
+}
+
+static void begin_checking(struct run *r, struct import_block *b)
 {
     const struct check_terms terms = {.care = r->args->care,
                                       .ek = r->args->ek,
                                       .now_s = (int64_t)time(NULL),
                                       .disabled = r->args->options.disabled};
     checkers_start(r->checkers, b, &terms);
-    enum err e = block_finish(r, r->pending);
-    checkers_wait(r->checkers);
-    r->pending = e == ERR_OK ? b : NULL;
-    if (e == ERR_OK && r->stream) {
-        r->pending = NULL;
-        e = block_finish(r, b);
-    }
+    r->checking = b;
+}
+
+/* Writes what there is, unless something failed before; afterwards nobody works on a block. */
+static enum err drain(struct run *r, enum err e)
+{
+    if (e == ERR_OK)
+        e = write_pending(r);
+    end_checking(r);
+    if (e == ERR_OK)
+        e = write_pending(r);
+    r->pending = NULL;
     return e;
 }
 
-static struct import_block *free_block(const struct run *r)
+/* Takes on a block that was filled. The one before it was checked meanwhile, and the one before that is
+ * written now; of a stream, all at once. */
+static enum err block_pass(struct run *r, struct import_block *b)
 {
-    return r->blocks[r->pending == r->blocks[0]];
+    TRY(write_pending(r));
+    end_checking(r);
+    begin_checking(r, b);
+    return r->stream ? drain(r, ERR_OK) : ERR_OK;
+}
+
+static struct import_block *next_block(struct run *r, const char *file, size_t index)
+{
+    struct import_block *b = r->blocks[r->block_next++ % RUN_BLOCKS];
+    import_block_clear(b, file, index, r->rows_read);
+    return b;
+}
+
+static const char *why_stopped(const struct reader *reader, enum err e)
+{
+    return stop_asked ? "interrupted" : e == ERR_IO ? reader_why(reader) : err_text(e);
 }
 
 static enum err run_reader(struct run *r, struct reader *reader, size_t index)
 {
     const char *file = r->args->files[index];
-    enum err filled = ERR_OK;
-    while (filled == ERR_OK) {
-        struct import_block *b = free_block(r);
-        import_block_clear(b, file, index, r->rows_read);
+    enum err filled = ERR_OK, e = ERR_OK;
+    while (filled == ERR_OK && e == ERR_OK) {
+        struct import_block *b = next_block(r, file, index);
         filled = block_fill(r, b, reader);
-        enum err e = block_check(r, b);
-        if (e != ERR_OK)
-            return stopped(r, file, e, err_text(e));
+        e = block_pass(r, b);
         progress_show(&r->progress, r->bytes_before + reader_bytes(reader), r->rows_read,
                       r->tally.outcomes[IMPORT_REFUSED]);
         if (stop_asked)
             filled = ERR_UNAVAILABLE;
     }
-    enum err e = block_finish(r, r->pending);
-    r->pending = NULL;
+    e = drain(r, e);
     if (e != ERR_OK)
         return stopped(r, file, e, err_text(e));
     r->bytes_before += reader_bytes(reader);
     if (filled == ERR_ABSENT)
         return ERR_OK;
-    return stopped(r, file, filled,
-                   stop_asked            ? "interrupted"
-                   : filled == ERR_IO    ? reader_why(reader)
-                                         : err_text(filled));
+    return stopped(r, file, filled, why_stopped(reader, filled));
 }
 
 /* What the checkpoint says is done already. */

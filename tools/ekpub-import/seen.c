@@ -15,20 +15,24 @@ struct entry {
 
 struct row_seen {
     uint64_t whole; /* to tell a repetition from a collision */
-    struct seen_place place;
-    uint32_t own_device; /* the device id is not the id */
+    uint32_t line;
+    uint32_t file_index : 31;
+    uint32_t own_device : 1; /* the device id is not the id */
 };
 
-#define SLOTS_FIRST 4096u
+#define SLOTS_FIRST_BITS 12
+#define SLOTS_FIRST ((size_t)1 << SLOTS_FIRST_BITS)
 #define ROWS_FIRST 1024u
 
 struct seen {
     struct entry *slots;
-    size_t cap; /* a power of two */
+    size_t cap;     /* a power of two: */
+    unsigned shift; /* what is left of a hash by it is a slot */
     size_t used;
     struct row_seen *rows;
     size_t row_count, row_cap, rows_max;
     uint64_t key[2];
+    bool has_devices;
     bool full;
 };
 
@@ -56,23 +60,43 @@ static uint64_t print_of(const struct seen *s, enum part part, struct span text)
     return fold(h, s->key[1]) | 1;
 }
 
-static uint64_t whole_of(const struct seen *s, const struct store_enrollment *row)
+static uint64_t whole_of(const struct seen *s, const struct seen_print *p,
+                         const struct store_enrollment *row)
 {
     uint64_t parts[] = {
-        print_of(s, PART_ID, regid_span(&row->id)),
-        print_of(s, PART_DEVICE, regid_span(&row->device_id)),
-        print_of(s, PART_KEY, SPAN_ARRAY(row->ek_hash)),
-        print_of(s, PART_WHOLE, span_of(row->srk, row->srk_len)),
+        p->id, p->device, p->key,
+        row->srk_len > 0 ? print_of(s, PART_WHOLE, span_of(row->srk, row->srk_len)) : 0,
         (uint64_t)row->profile << 1 | row->pin_srk,
     };
     return print_of(s, PART_WHOLE, span_of((const uint8_t *)parts, sizeof parts));
+}
+
+/* Growing, a table by the hash's highest bits is copied from front to back. */
+static size_t first_slot(const struct seen *s, uint64_t print)
+{
+    return (size_t)(print >> s->shift);
+}
+
+struct seen_print seen_print(const struct seen *s, const struct store_enrollment *row)
+{
+    struct seen_print p = {
+        .id = print_of(s, PART_ID, regid_span(&row->id)),
+        .key = print_of(s, PART_KEY, SPAN_ARRAY(row->ek_hash)),
+    };
+    bool same = span_equal(regid_span(&row->id), regid_span(&row->device_id));
+    p.device = print_of(s, PART_DEVICE, regid_span(&row->device_id));
+    p.device_as_id = same ? p.id : print_of(s, PART_ID, regid_span(&row->device_id));
+    p.whole = whole_of(s, &p, row);
+    __builtin_prefetch(&s->slots[first_slot(s, p.id)]);
+    __builtin_prefetch(&s->slots[first_slot(s, p.key)]);
+    return p;
 }
 
 /* Where the entry is, or where it would go. */
 static struct entry *slot_of(const struct seen *s, uint64_t print)
 {
     uint32_t high = (uint32_t)(print >> 32), low = (uint32_t)print;
-    for (size_t i = print >> 1;; i++) {
+    for (size_t i = first_slot(s, print);; i++) {
         struct entry *e = &s->slots[i & (s->cap - 1)];
         if (e->row == 0 || (e->high == high && e->low == low))
             return e;
@@ -92,6 +116,7 @@ static bool grow_slots(struct seen *s)
 {
     struct seen bigger = *s;
     bigger.cap = s->cap * 2;
+    bigger.shift = s->shift - 1;
     bigger.used = 0;
     bigger.slots = calloc(bigger.cap, sizeof *bigger.slots);
     if (bigger.slots == NULL)
@@ -135,6 +160,7 @@ enum err seen_open(size_t rows_max, struct seen **ret_seen)
         return ERR_MEMORY;
     s->rows_max = rows_max;
     s->cap = SLOTS_FIRST;
+    s->shift = 64 - SLOTS_FIRST_BITS;
     s->row_cap = ROWS_FIRST;
     s->slots = calloc(s->cap, sizeof *s->slots);
     s->rows = calloc(s->row_cap, sizeof *s->rows);
@@ -158,55 +184,69 @@ void seen_close(struct seen *s)
 }
 
 /* NULL: not seen. */
-static const struct row_seen *find(const struct seen *s, enum part part, struct span text)
+static const struct row_seen *find(const struct seen *s, uint64_t print)
 {
-    const struct entry *e = slot_of(s, print_of(s, part, text));
+    const struct entry *e = slot_of(s, print);
     return e->row == 0 ? NULL : &s->rows[e->row - 1];
 }
 
-void seen_find(const struct seen *s, const struct store_enrollment *row, enum seen_what *ret_what,
+/* As another row's device id, or as the id of one that has none of its own. */
+static const struct row_seen *find_device(const struct seen *s, const struct seen_print *row)
+{
+    const struct row_seen *there = s->has_devices ? find(s, row->device) : NULL;
+    if (there != NULL || row->device_as_id == row->id)
+        return there; /* as an id it was not found before */
+    there = find(s, row->device_as_id);
+    return there != NULL && there->own_device ? NULL : there;
+}
+
+void seen_find(const struct seen *s, const struct seen_print *row, enum seen_what *ret_what,
                struct seen_place *ret_place)
 {
-    const struct row_seen *there = find(s, PART_ID, regid_span(&row->id));
+    const struct row_seen *there = find(s, row->id);
     enum seen_what what = SEEN_ID;
     if (there == NULL) {
-        there = find(s, PART_KEY, SPAN_ARRAY(row->ek_hash));
+        there = find(s, row->key);
         what = SEEN_KEY;
     }
     if (there == NULL) {
-        there = find(s, PART_DEVICE, regid_span(&row->device_id));
+        there = find_device(s, row);
         what = SEEN_DEVICE;
-    }
-    if (there == NULL) {
-        there = find(s, PART_ID, regid_span(&row->device_id));
-        there = there != NULL && there->own_device ? NULL : there;
     }
     *ret_what = SEEN_NOTHING;
     if (there == NULL)
         return;
-    *ret_what = there->whole == whole_of(s, row) ? SEEN_SAME : what;
-    *ret_place = there->place;
+    *ret_what = there->whole == row->whole ? SEEN_SAME : what;
+    *ret_place = (struct seen_place){there->file_index, there->line};
 }
 
-void seen_add(struct seen *s, const struct store_enrollment *row, struct seen_place place)
+void seen_add(struct seen *s, const struct seen_print *row, struct seen_place place)
 {
-    bool own_device = !span_equal(regid_span(&row->id), regid_span(&row->device_id));
+    bool own_device = row->device_as_id != row->id;
     if (!has_room(s))
         return;
-    s->rows[s->row_count++] =
-        (struct row_seen){.whole = whole_of(s, row), .place = place, .own_device = own_device};
+    s->rows[s->row_count++] = (struct row_seen){.whole = row->whole,
+                                                .line = place.line,
+                                                .file_index = place.file_index & INT32_MAX,
+                                                .own_device = own_device};
     uint32_t number = (uint32_t)s->row_count;
-    put(s, print_of(s, PART_ID, regid_span(&row->id)), number);
-    put(s, print_of(s, PART_KEY, SPAN_ARRAY(row->ek_hash)), number);
+    put(s, row->id, number);
+    put(s, row->key, number);
     if (own_device)
-        put(s, print_of(s, PART_DEVICE, regid_span(&row->device_id)), number);
+        put(s, row->device, number);
+    s->has_devices = s->has_devices || own_device;
 }
 
 void seen_clear(struct seen *s)
 {
     memset(s->slots, 0, s->cap * sizeof *s->slots);
     s->used = s->row_count = 0;
-    s->full = false;
+    s->has_devices = s->full = false;
+}
+
+size_t seen_room(const struct seen *s)
+{
+    return s->rows_max - s->row_count;
 }
 
 bool seen_is_full(const struct seen *s)

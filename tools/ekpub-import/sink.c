@@ -26,6 +26,7 @@ struct sink {
     struct seen *seen_block; /* the block at hand */
     int64_t profile;         /* of the run, once known; -1 before */
     struct answer answers[IMPORT_BLOCK_ROWS];
+    struct seen_print prints[IMPORT_BLOCK_ROWS];
     uint32_t order[IMPORT_BLOCK_ROWS]; /* in which the rows of a block are written */
 };
 
@@ -52,7 +53,8 @@ enum err sink_open(const struct sink_terms *terms, struct sink **ret_sink,
 {
     struct store_reason why = {""};
     struct sink *s = calloc(1, sizeof *s);
-    enum err e = s == NULL ? ERR_MEMORY : seen_open(SEEN_ROWS_MAX, &s->seen);
+    size_t seen_max = terms->seen_max > 0 ? terms->seen_max : SEEN_ROWS_MAX;
+    enum err e = s == NULL ? ERR_MEMORY : seen_open(seen_max, &s->seen);
     if (e == ERR_OK)
         e = seen_open(IMPORT_BLOCK_ROWS, &s->seen_block);
     if (e == ERR_OK) {
@@ -221,12 +223,13 @@ static size_t order_rows(struct sink *s, const struct import_block *b)
         struct seen_place there;
         if (b->items[i].outcome == IMPORT_REFUSED)
             continue;
-        seen_find(s->seen_block, &b->items[i].enrollment, &what, &there);
+        struct seen_print print = seen_print(s->seen_block, &b->items[i].enrollment);
+        seen_find(s->seen_block, &print, &what, &there);
         if (what == SEEN_NOTHING)
             s->order[count++] = i;
         else
             late[late_count++] = i;
-        seen_add(s->seen_block, &b->items[i].enrollment, (struct seen_place){0, i});
+        seen_add(s->seen_block, &print, (struct seen_place){0, i});
     }
     qsort_r(s->order, count, sizeof s->order[0], compare_keys, (void *)(uintptr_t)b);
     memcpy(s->order + count, late, late_count * sizeof late[0]);
@@ -298,12 +301,12 @@ static void correct(struct answer *answer, enum seen_what what)
     import_text_safe(SPAN_LITERAL("another row"), answer->other.text, sizeof answer->other.text);
 }
 
-static void settle(struct sink *s, struct import_item *item, struct answer *answer,
-                   struct seen_place here)
+static void settle(struct sink *s, struct import_item *item, const struct seen_print *print,
+                   struct answer *answer, struct seen_place here)
 {
     enum seen_what what;
     struct seen_place there = {0};
-    seen_find(s->seen, &item->enrollment, &what, &there);
+    seen_find(s->seen, print, &what, &there);
     if (s->terms.dry_run || s->load != NULL)
         correct(answer, what);
     struct import_reason place = place_text(s, what, there);
@@ -315,7 +318,7 @@ static void settle(struct sink *s, struct import_item *item, struct answer *answ
     if (item->outcome == IMPORT_SAME)
         import_reason_set(&item->reason, "enrolled already, the same%s", place.text);
     if (in || item->outcome == IMPORT_REPLACED)
-        seen_add(s->seen, &item->enrollment, here);
+        seen_add(s->seen, print, here);
 }
 
 static struct seen_place place_of(const struct import_block *b, size_t i)
@@ -323,13 +326,13 @@ static struct seen_place place_of(const struct import_block *b, size_t i)
     return (struct seen_place){(uint32_t)b->file_index, (uint32_t)b->items[i].row.line};
 }
 
-static enum err load_one(struct sink *s, struct import_item *item, struct seen_place here)
+static enum err load_one(struct sink *s, struct import_item *item, const struct seen_print *print,
+                         struct seen_place here)
 {
     struct answer answer = {.put = STORE_PUT_NEW};
-    TRY(settle_profile(s, NULL, item));
-    settle(s, item, &answer, here);
+    settle(s, item, print, &answer, here);
     if (seen_is_full(s->seen))
-        return ERR_FULL;
+        return ERR_MEMORY;
     if (item->outcome != IMPORT_NEW)
         return ERR_OK;
     TRY(store_load_put(s->load, &item->enrollment));
@@ -340,14 +343,34 @@ static enum err load_one(struct sink *s, struct import_item *item, struct seen_p
 
 static enum err load_block(struct sink *s, struct import_block *b)
 {
+    for (size_t i = 0; i < b->count; i++) {
+        if (b->items[i].outcome == IMPORT_REFUSED)
+            continue;
+        TRY(settle_profile(s, NULL, &b->items[i]));
+        s->prints[i] = seen_print(s->seen, &b->items[i].enrollment);
+    }
     for (size_t i = 0; i < b->count; i++)
         if (b->items[i].outcome != IMPORT_REFUSED)
-            TRY(load_one(s, &b->items[i], place_of(b, i)));
+            TRY(load_one(s, &b->items[i], &s->prints[i], place_of(b, i)));
     return ERR_OK;
+}
+
+/* A load must know all its rows. One that is longer ends where memory would grow too much: what came so
+ * far is published, and batches go on, whose collisions the database finds. */
+static enum err leave_load(struct sink *s)
+{
+    struct store_load *load = s->load;
+    if (s->terms.whole)
+        return ERR_FULL;
+    s->load = NULL;
+    TRY(store_load_commit(load, NULL));
+    return store_reader_open(s->store, &s->reader);
 }
 
 enum err sink_write(struct sink *s, struct import_block *b)
 {
+    if (s->load != NULL && seen_room(s->seen) < b->count)
+        TRY(leave_load(s));
     if (s->load != NULL)
         return load_block(s, b);
     enum err e = ERR_OK;
@@ -356,8 +379,11 @@ enum err sink_write(struct sink *s, struct import_block *b)
         e = write_patiently(s, b, from, count - from, &done);
     for (size_t i = from; i < count; i++)
         b->items[s->order[i]].outcome = IMPORT_UNTRIED;
-    for (size_t i = 0; i < b->count; i++)
-        if (b->items[i].outcome < IMPORT_REFUSED)
-            settle(s, &b->items[i], &s->answers[i], place_of(b, i));
+    for (size_t i = 0; i < b->count; i++) {
+        if (b->items[i].outcome >= IMPORT_REFUSED)
+            continue;
+        struct seen_print print = seen_print(s->seen, &b->items[i].enrollment);
+        settle(s, &b->items[i], &print, &s->answers[i], place_of(b, i));
+    }
     return e;
 }

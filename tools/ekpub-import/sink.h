@@ -17,6 +17,8 @@ struct sink_terms {
     enum import_conflict conflict;
     bool dry_run;
     bool may_load; /* the inputs come at once, not row by row over a day */
+    bool whole;    /* of a load, all or nothing */
+    size_t seen_max; /* rows; 0: SEEN_ROWS_MAX */
 };
 
 struct sink;

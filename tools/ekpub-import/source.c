@@ -154,8 +154,11 @@ enum err source_window(struct source *s, size_t want, struct span *ret_window)
 void source_take(struct source *s, size_t len)
 {
     ERR_ASSERT(len <= s->to - s->from);
-    for (size_t i = 0; i < len; i++)
-        s->line += s->bytes[s->from + i] == '\n';
+    const uint8_t *at = s->bytes + s->from, *end = at + len;
+    while ((at = memchr(at, '\n', (size_t)(end - at))) != NULL) {
+        s->line++;
+        at++;
+    }
     s->from += len;
     s->taken += len;
 }
