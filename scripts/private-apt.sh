@@ -4,6 +4,8 @@
 #   private_apt_open DIR ARCH deb|deb-src   lists in DIR, from the archives this machine uses
 #   private_apt get|cache ARGUMENT…         apt-get, apt-cache with them
 #   private_apt_unpack DIR PACKAGE…         newest versions, as dpkg -x would
+#   private_apt_source DIR NAME VERSION ORIG_SHA256 DEBIAN_SHA256
+#                                           Debian's source, patched, in DIR/src; pinned
 
 private_apt_open() {
   private_apt_dir=$1 private_apt_arch=$2
@@ -36,4 +38,14 @@ private_apt_unpack() {
   mkdir -p "$into" "$private_apt_dir/debs"
   (cd "$private_apt_dir/debs" && rm -f ./*.deb && private_apt get download "$@")
   for deb in "$private_apt_dir"/debs/*.deb; do dpkg -x "$deb" "$into"; done
+}
+
+private_apt_source() {
+  local dir=$1 name=$2 version=$3
+  private_apt_open "$dir/apt" "$(dpkg --print-architecture)" deb-src
+  (cd "$dir" && private_apt get --download-only source "$name=$version")
+  (cd "$dir" && printf '%s  %s\n' "$4" "${name}_${version%-*}.orig.tar.gz" \
+     "$5" "${name}_$version.debian.tar.xz" | sha256sum --check --quiet) || {
+    echo "setup: the source of $name is not the one pinned in scripts/" >&2; return 1; }
+  (cd "$dir" && dpkg-source --no-check -x ./*.dsc src >/dev/null)
 }
