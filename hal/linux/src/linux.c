@@ -6,6 +6,7 @@ enum err hal_linux_open(struct hal_linux *port, const struct hal_linux_config *c
 {
     memset(port, 0, sizeof *port);
     port->storage.dir_fd = -1;
+    port->tpm.fd = -1;
     port->clock = linux_clock;
     port->entropy = linux_entropy;
     port->hal.clock = &port->clock;

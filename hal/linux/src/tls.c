@@ -10,12 +10,21 @@
 #include <wolfssl/wolfcrypt/asn_public.h>
 #include <wolfssl/wolfcrypt/error-crypt.h>
 
+#ifdef WOLFSSL_NO_TLS12 /* the minimal build's library, and all that it can do */
+#define VERSION_MIN WOLFSSL_TLSV1_3
+#define SUITES "TLS13-AES128-GCM-SHA256"
+#define SIGNATURES "ECDSA+SHA256:RSA-PSS+SHA256:RSA+SHA256"
+#define GROUPS WOLFSSL_ECC_SECP256R1
+#else
+#define VERSION_MIN WOLFSSL_TLSV1_2
 #define SUITES                                                                                     \
     "TLS13-AES128-GCM-SHA256:TLS13-AES256-GCM-SHA384:TLS13-CHACHA20-POLY1305-SHA256:"              \
     "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305:"   \
     "ECDHE-RSA-AES128-GCM-SHA256:ECDHE-RSA-AES256-GCM-SHA384:ECDHE-RSA-CHACHA20-POLY1305"
 #define SIGNATURES                                                                                 \
     "ECDSA+SHA256:ECDSA+SHA384:RSA-PSS+SHA256:RSA-PSS+SHA384:RSA+SHA256:RSA+SHA384"
+#define GROUPS WOLFSSL_ECC_SECP256R1, WOLFSSL_ECC_X25519
+#endif
 #define RSA_BITS_MIN 2048
 #define ECC_BITS_MIN 256
 #define CHAIN_DEPTH_MAX 5
@@ -38,14 +47,22 @@ static void ctx_free(WOLFSSL_CTX **ctx)
 
 static bool restrict_context(WOLFSSL_CTX *ctx)
 {
-    int groups[] = {WOLFSSL_ECC_SECP256R1, WOLFSSL_ECC_X25519};
-    return wolfSSL_CTX_SetMinVersion(ctx, WOLFSSL_TLSV1_2) == WOLFSSL_SUCCESS &&
+    int groups[] = {GROUPS};
+    return wolfSSL_CTX_SetMinVersion(ctx, VERSION_MIN) == WOLFSSL_SUCCESS &&
            wolfSSL_CTX_set_cipher_list(ctx, SUITES) == WOLFSSL_SUCCESS &&
            wolfSSL_CTX_set1_sigalgs_list(ctx, SIGNATURES) == WOLFSSL_SUCCESS &&
-           wolfSSL_CTX_set_groups(ctx, groups, 2) == WOLFSSL_SUCCESS &&
+           wolfSSL_CTX_set_groups(ctx, groups, sizeof groups / sizeof *groups) == WOLFSSL_SUCCESS &&
            wolfSSL_CTX_SetMinRsaKey_Sz(ctx, RSA_BITS_MIN) == WOLFSSL_SUCCESS &&
            wolfSSL_CTX_SetMinEccKey_Sz(ctx, ECC_BITS_MIN) == WOLFSSL_SUCCESS;
 }
+
+/* The minimal build's library has neither. */
+#ifndef WOLFSSL_TRUST_PEER_CERT
+#define wolfSSL_CTX_Unload_trust_peers(ctx) WOLFSSL_SUCCESS
+#endif
+#ifdef NO_SESSION_CACHE
+#define wolfSSL_CTX_set_session_cache_mode(ctx, mode) WOLFSSL_SUCCESS
+#endif
 
 /* The anchors' dates are looked at with the rest of the chain's. Loading also makes every anchor a
  * trusted peer, whose chain, dates and name nobody would check: that is undone. (And it checks the

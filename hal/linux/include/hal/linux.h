@@ -27,6 +27,7 @@ struct linux_tpm {
     struct hal_tpm table;
     const char *tcti;
     void *context; /* TSS2_TCTI_CONTEXT, opened by the first command */
+    int fd;        /* the same in the minimal build, which has no TCTIs */
 };
 
 struct linux_storage {
