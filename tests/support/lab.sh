@@ -11,7 +11,7 @@
 #   lab_tpm_make NAME [rsa|ecc] / lab_tpm_start NAME / lab_tpm_stop NAME
 #   lab_tpm_ek_pem NAME                 the endorsement key of its EK certificate, as PEM
 #   lab_import FILE…                    ekpub-import into the data directory
-#   lab_device NAME [cradle-device options]
+#   lab_device NAME [cradle-device options]       LAB_DEVICE=PROGRAM: another than the build's
 #   lab_python FILE…                    a Python part of a test, with dps.py on its path
 #   lab_wait_for SECONDS COMMAND…       until COMMAND succeeds
 
@@ -182,6 +182,6 @@ lab_enroll() {
 lab_device() {
   local name=$1; shift
   mkdir -p "$LAB/state-$name"
-  "$LAB_BIN/cradle-device" --service "$LAB_SERVICE" --id-scope "$ID_SCOPE" --ca "$CA" \
+  "${LAB_DEVICE:-$LAB_BIN/cradle-device}" --service "$LAB_SERVICE" --id-scope "$ID_SCOPE" --ca "$CA" \
     --tcti "$(lab_tcti "$name")" --state "$LAB/state-$name" "$@"
 }
