@@ -32,7 +32,7 @@ void __libc_free(void *at);
 extern void *__libc_stack_end;
 
 static size_t live, peak, blocks, blocks_at_peak;
-static const volatile uint64_t *paint_from, *paint_to;
+static uintptr_t paint_from, paint_to; /* what is there now is nobody's */
 
 static void *took(void *at)
 {
@@ -107,16 +107,16 @@ __attribute__((noinline)) static void paint_stack(void)
     volatile uint64_t area[PAINT_BYTES / sizeof(uint64_t)];
     for (size_t i = 0; i < sizeof area / sizeof *area; i++)
         area[i] = PAINT;
-    paint_from = (const volatile uint64_t *)(uintptr_t)area;
-    paint_to = paint_from + sizeof area / sizeof *area;
+    paint_from = (uintptr_t)area;
+    paint_to = paint_from + sizeof area;
 }
 
 static size_t stack_depth(void)
 {
-    const volatile uint64_t *at = paint_from;
-    while (at < paint_to && *at == PAINT)
-        at++;
-    return (size_t)((const volatile char *)__libc_stack_end - (const volatile char *)at);
+    uintptr_t at = paint_from;
+    while (at < paint_to && *(const volatile uint64_t *)at == PAINT)
+        at += sizeof(uint64_t);
+    return (uintptr_t)__libc_stack_end - at;
 }
 
 __attribute__((constructor)) static void begin(void)
