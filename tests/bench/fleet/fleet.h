@@ -53,7 +53,7 @@ struct storm_result {
     uint64_t off_us;         /* when it was done, since the storm's start */
     uint32_t boot_us;        /* from power on until it is done */
     uint32_t challenge_us;   /* its last request without a token: TCP, TLS, answer */
-    uint32_t assigned_us;    /* its last request with one: the TPM's signature, a durable row */
+    uint32_t assigned_us;    /* its last request with one: answered when the row is durable */
     uint32_t hub_us;         /* TCP, TLS, MQTT, publish and its acknowledgement */
     enum err outcome;
     bool hub_refused;        /* in the beginning: it was provisioned before */

@@ -80,6 +80,7 @@ int main(int argc, char **argv)
         fleet_close(&fleet);
     }
     if (e != ERR_OK)
-        fprintf(stderr, "fleet: %s: %s\n", o.command, err_name(e));
+        fprintf(stderr, "fleet: %s: %s%s\n", o.command, err_name(e),
+                e == ERR_CONFIG ? " (an option is missing, or the file is another build's: remove it)" : "");
     return e == ERR_OK ? 0 : 1;
 }

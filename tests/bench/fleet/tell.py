@@ -15,8 +15,8 @@ def line(what, value):
 
 
 def latencies(storm):
-    for step, what in (("challenge", "challenge: TCP, TLS, first request"), ("assigned", "assignment: TPM's signature, second request"),
-                       ("hub", "hub: TCP, TLS, MQTT, publish"), ("boot", "whole boot, its turns at the shared processor included")):
+    for step, what in (("challenge", "challenge: TCP, TLS, first request"), ("assigned", "assignment: second request, a durable row"),
+                       ("hub", "hub: TCP, TLS, MQTT, publish"), ("boot", "whole boot, with waits for its turn")):
         if f"{step}_p50_us" in storm:
             p50, p99 = (storm[f"{step}_{p}_us"] / 1000 for p in ("p50", "p99"))
             line(f"  {what}, ms, p50 / p99", f"{p50:.1f} / {p99:.1f}")
