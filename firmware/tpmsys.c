@@ -88,17 +88,7 @@ void held_flush(struct held *h)
 }
 
 #define LOADED_SESSIONS 0x02000000u /* the first of each; Part 2, 7.2 */
-#define POLICY_SESSIONS 0x03000000u
 #define TRANSIENT_OBJECTS 0x80000000u
-
-/* Sessions are listed by their number alone: whether one is an HMAC or a policy session only the TPM
- * knows. */
-static void flush_loaded(struct tpmdev *d, TPM2_HANDLE handle)
-{
-    (void)Tss2_Sys_FlushContext(tpmsys_of(d), handle);
-    if (handle >> 24 == LOADED_SESSIONS >> 24)
-        (void)Tss2_Sys_FlushContext(tpmsys_of(d), (handle & 0xFFFFFFu) | POLICY_SESSIONS);
-}
 
 static enum err flush_range(struct tpmdev *d, TPM2_HANDLE first)
 {
@@ -108,7 +98,7 @@ static enum err flush_range(struct tpmdev *d, TPM2_HANDLE first)
                                                  TPM2_MAX_CAP_HANDLES, &more, &data, NULL)));
     const TPML_HANDLE *found = &data.data.handles;
     for (uint32_t i = 0; i < found->count && i < TPM2_MAX_CAP_HANDLES; i++)
-        flush_loaded(d, found->handle[i]);
+        (void)Tss2_Sys_FlushContext(tpmsys_of(d), found->handle[i]);
     return ERR_OK;
 }
 
