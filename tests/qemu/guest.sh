@@ -1,20 +1,22 @@
 # Guests of the lab (tests/support/lab.sh): machines with nothing but a TPM, a network card and a
 # disk for their state, run by QEMU. Sourced after lab.sh.
 #
-#   guest_provide ARCH      before lab_enter: the image; ends the script with 77 where there is no QEMU
+#   guest_provide ARCH [minimal]   before lab_enter: the image, maybe with the minimal device; ends the
+#                           script with 77 where there is no QEMU
 #   guest_make NAME         its TPM (EK and SRK are not made yet) and its empty disk
 #   guest_disk NAME         a new, empty disk
 #   guest_boot NAME ARCH [QEMU options --] [cradle-device options]
 #                           its story, as the serial line brings it; until it has turned itself off
 
 guest_provide() {
+  guest_flavour=${2:-}
   if [ "${CRADLE_NO_QEMU:-}" = 1 ]; then
     echo "SKIPPED: QEMU cannot be installed on this machine, no guest of $1 was booted" >&2
     exit 77
   fi
   [ "${LAB_INSIDE:-}" = 1 ] && return
   [ -f "$LAB_ROOT/build/deps/kernel-$1/version" ] || { echo "guest: run scripts/setup --qemu" >&2; exit 1; }
-  "$LAB_ROOT/tests/qemu/image" "$1" || exit 1
+  "$LAB_ROOT/tests/qemu/image" "$@" || exit 1
 }
 
 guest_make() {
@@ -48,7 +50,7 @@ guest_line() {   # NAME [cradle-device options]: what a line writes into a devic
 }
 
 guest_boot() {
-  local name=$1 arch=$2 image=$LAB_ROOT/build/qemu-$2 machine console more=() i; shift 2
+  local name=$1 arch=$2 image=$LAB_ROOT/build/qemu-$2${guest_flavour:+-$guest_flavour} machine console more=() i; shift 2
   for ((i = 1; i <= $#; i++)); do
     [ "${!i}" = -- ] && { more=("${@:1:i-1}"); shift "$i"; break; }
   done
