@@ -158,7 +158,7 @@ MUST_USE enum err store_batch_commit(struct store_batch *b); /* durable on ERR_O
 void store_batch_rollback(struct store_batch *b);            /* frees b; NULL is fine */
 
 /* ---- the first load (STORE_IMPORT) ----
- * Into a fresh file, without indexes until all rows are there; then it takes the place of the empty
+ * Into a fresh file, with indexes once all rows are there; then it takes the place of the empty
  * database at once. For that nobody else may have the database open, and no reader of this process:
  * ERR_STORE_BUSY. ERR_DUPLICATE: there are enrollments already. In both cases nothing has changed,
  * and batches will do. */

@@ -6,7 +6,7 @@
 
 /* Each row takes two entries, its id and its key, and a third for a device id that is another one. A
  * device id that is the id is found by the row that the id leads to. */
-enum part { PART_ID, PART_KEY, PART_DEVICE, PART_WHOLE };
+enum part { PART_ID, PART_KEY, PART_DEVICE, PART_SRK };
 
 struct entry {
     uint32_t high, low; /* of the hash; both 0: free */
@@ -60,15 +60,19 @@ static uint64_t print_of(const struct seen *s, enum part part, struct span text)
     return fold(h, s->key[1]) | 1;
 }
 
+/* Of prints, another that tells as much. */
+static uint64_t mix(const struct seen *s, uint64_t a, uint64_t b)
+{
+    return fold(fold(a ^ s->key[1], s->key[0] | 1) ^ b, s->key[1]) | 1;
+}
+
 static uint64_t whole_of(const struct seen *s, const struct seen_print *p,
                          const struct store_enrollment *row)
 {
-    uint64_t parts[] = {
-        p->id, p->device, p->key,
-        row->srk_len > 0 ? print_of(s, PART_WHOLE, span_of(row->srk, row->srk_len)) : 0,
-        (uint64_t)row->profile << 1 | row->pin_srk,
-    };
-    return print_of(s, PART_WHOLE, span_of((const uint8_t *)parts, sizeof parts));
+    uint64_t whole = mix(s, mix(s, p->id, p->key), p->device);
+    if (row->srk_len > 0)
+        whole = mix(s, whole, print_of(s, PART_SRK, span_of(row->srk, row->srk_len)));
+    return mix(s, whole, (uint64_t)row->profile << 1 | row->pin_srk);
 }
 
 /* Growing, a table by the hash's highest bits is copied from front to back. */
@@ -84,8 +88,8 @@ struct seen_print seen_print(const struct seen *s, const struct store_enrollment
         .key = print_of(s, PART_KEY, SPAN_ARRAY(row->ek_hash)),
     };
     bool same = span_equal(regid_span(&row->id), regid_span(&row->device_id));
-    p.device = print_of(s, PART_DEVICE, regid_span(&row->device_id));
     p.device_as_id = same ? p.id : print_of(s, PART_ID, regid_span(&row->device_id));
+    p.device = mix(s, p.device_as_id, PART_DEVICE);
     p.whole = whole_of(s, &p, row);
     __builtin_prefetch(&s->slots[first_slot(s, p.id)]);
     __builtin_prefetch(&s->slots[first_slot(s, p.key)]);

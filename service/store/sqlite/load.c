@@ -27,8 +27,8 @@
     "NULL, allocation TEXT NOT NULL, twin TEXT NOT NULL, UNIQUE (tags, hubs, allocation, twin));"
 #define LOAD_PROFILES "INSERT INTO main.profile SELECT * FROM temp.profile"
 
-/* Sorted in memory; 28 MiB for each index, twice. */
-#define LOAD_KEYS_AT_ONCE (1u << 19)
+/* Sorted in memory: 7 MiB for each index, twice. */
+#define LOAD_KEYS_AT_ONCE (1u << 17)
 
 enum load_index { LOAD_ID, LOAD_KEY, LOAD_DEVICE, LOAD_INDEXES };
 
