@@ -134,7 +134,7 @@ MUST_USE enum err store_registration_assign(struct store *s, const struct store_
 
 /* ---- writing enrollments (STORE_IMPORT) ---- */
 /* One transaction of at most STORE_BATCH_MAX rows: begin, put…, commit or rollback. The write lock
- * is held from the first put to the end. */
+ * is held from the first put to the end, but not while a disk syncs. */
 #define STORE_BATCH_MAX 500
 enum store_put { STORE_PUT_NEW, STORE_PUT_SAME, STORE_PUT_ID_TAKEN, STORE_PUT_KEY_TAKEN,
                  STORE_PUT_DEVICE_TAKEN };
@@ -154,7 +154,13 @@ MUST_USE enum err store_batch_certificate(struct store_batch *b, const struct re
 /* Puts the row in the place of every one that shares its id, key or device id, and writes into the
  * audit table what went. */
 MUST_USE enum err store_batch_replace(struct store_batch *b, const struct store_enrollment *row);
+/* So long already, in microseconds; 0 before the first put. */
+int64_t store_batch_held_us(const struct store_batch *b);
 MUST_USE enum err store_batch_commit(struct store_batch *b); /* durable on ERR_OK; frees b always */
+/* The same for several in a row: all see the rows on ERR_OK, and they are durable after a sync. A cut
+ * of the power before it costs the last of the batches, never one without those after it. */
+MUST_USE enum err store_batch_commit_lazily(struct store_batch *b, int64_t *ret_held_us);
+MUST_USE enum err store_batch_sync(struct store *s);
 void store_batch_rollback(struct store_batch *b);            /* frees b; NULL is fine */
 
 /* ---- the first load (STORE_IMPORT) ----

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #define MAGIC "cradle-import-1"
@@ -38,19 +39,59 @@ static void describe(const char *const *files, size_t count, char *ret_text, siz
     }
 }
 
-static enum err write_whole(const char *path, const char *text)
+static void fd_release(int *fd)
 {
-    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    if (fd < 0)
+    if (*fd >= 0)
+        (void)close(*fd);
+}
+
+/* Somebody else may import the same file at the same time: their checkpoints share their names, and
+ * either will do, for the rows of both are in. Locked, so that they take turns. -1: an error. */
+static int open_alone(const char *path)
+{
+    for (;;) {
+        struct stat opened, named;
+        int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+        if (fd < 0)
+            return -1;
+        bool good = flock(fd, LOCK_EX) == 0 && fstat(fd, &opened) == 0;
+        bool lasts = good && stat(path, &named) == 0 && named.st_ino == opened.st_ino;
+        if (lasts && ftruncate(fd, 0) == 0)
+            return fd;
+        (void)close(fd);
+        if (!good || lasts)
+            return -1;
+        /* While this one waited, the other gave the file its final name: once more. */
+    }
+}
+
+static enum err sync_directory(const char *path)
+{
+    char name[CHECKPOINT_PATH_CAP];
+    (void)snprintf(name, sizeof name, "%.*s", (int)(strrchr(path, '/') - path), path);
+    __attribute__((cleanup(fd_release))) int fd = open(name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return fd >= 0 && fsync(fd) == 0 ? ERR_OK : ERR_IO;
+}
+
+static void name_next(const char *path, char ret_next[CHECKPOINT_PATH_CAP + 8])
+{
+    (void)snprintf(ret_next, CHECKPOINT_PATH_CAP + 8, "%s.new", path);
+}
+
+static enum err replace(const char *path, const char *text)
+{
+    char next[CHECKPOINT_PATH_CAP + 8];
+    name_next(path, next);
+    __attribute__((cleanup(fd_release))) int fd = open_alone(next);
+    if (fd < 0 || write(fd, text, strlen(text)) != (ssize_t)strlen(text) || fsync(fd) != 0)
         return ERR_IO;
-    bool ok = write(fd, text, strlen(text)) == (ssize_t)strlen(text) && fsync(fd) == 0;
-    return close(fd) == 0 && ok ? ERR_OK : ERR_IO;
+    return rename(next, path) == 0 ? sync_directory(path) : ERR_IO;
 }
 
 enum err checkpoint_write(const char *path, const char *const *files, size_t count,
                           const struct checkpoint *c)
 {
-    char next[CHECKPOINT_PATH_CAP + 8], inputs[TEXT_CAP], text[TEXT_CAP + 400];
+    char inputs[TEXT_CAP], text[TEXT_CAP + 400];
     describe(files, count, inputs, sizeof inputs);
     (void)snprintf(text, sizeof text,
                    MAGIC "\n%zu %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64
@@ -58,9 +99,7 @@ enum err checkpoint_write(const char *path, const char *const *files, size_t cou
                    c->file_index, c->file_rows, c->outcomes[IMPORT_NEW], c->outcomes[IMPORT_SAME],
                    c->outcomes[IMPORT_REPLACED], c->outcomes[IMPORT_SKIPPED],
                    c->outcomes[IMPORT_REFUSED], c->report_bytes, c->rejects_bytes, inputs);
-    (void)snprintf(next, sizeof next, "%s.new", path);
-    TRY(write_whole(next, text));
-    return rename(next, path) == 0 ? ERR_OK : ERR_IO;
+    return replace(path, text);
 }
 
 static bool parse(char *text, struct checkpoint *ret_checkpoint, const char **ret_inputs)
@@ -108,5 +147,10 @@ enum err checkpoint_read(const char *path, const char *const *files, size_t coun
 
 void checkpoint_remove(const char *path)
 {
+    char next[CHECKPOINT_PATH_CAP + 8];
+    name_next(path, next);
+    __attribute__((cleanup(fd_release))) int fd = open_alone(next);
+    if (fd >= 0)
+        (void)unlink(next);
     (void)unlink(path);
 }

@@ -29,6 +29,8 @@ enum {
     OPTION_REPORT,
     OPTION_REJECTS,
     OPTION_RESUME,
+    OPTION_CHECKPOINT,
+    OPTION_TIMES,
     OPTION_CONFLICT,
     OPTION_ALL,
     OPTION_MANIFEST,
@@ -47,6 +49,9 @@ static const struct argp_option options[] = {
     {"report", OPTION_REPORT, "FILE", 0, "write the outcome of every row as JSON Lines", 0},
     {"rejects", OPTION_REJECTS, "FILE", 0, "write refused rows, as they came, for repair", 0},
     {"resume", OPTION_RESUME, NULL, 0, "go on where an interrupted import of these files ended", 0},
+    {"checkpoint", OPTION_CHECKPOINT, "SECONDS", 0,
+     "how often to note how far the import is (default: 2; 0: as often as possible)", 0},
+    {"times", OPTION_TIMES, NULL, 0, "tell how long the database's write lock was held", 0},
     {"on-conflict", OPTION_CONFLICT, "fail|skip|replace", 0,
      "what becomes of a row that shares its id or key with another enrollment (default: fail)", 0},
     {"all-or-nothing", OPTION_ALL, NULL, 0, "enroll nothing if any row is refused", 0},
@@ -61,6 +66,8 @@ static const struct argp_option options[] = {
     {"disabled", OPTION_DISABLED, NULL, 0, "enroll them, but let none be provisioned yet", 0},
     {0},
 };
+
+#define CHECKPOINT_EVERY_S 2
 
 struct command {
     struct import_args import;
@@ -111,6 +118,15 @@ static void take_choice(int key, const char *text, struct import_args *args,
         args->care = (enum check_care)choice;
 }
 
+static int take_seconds(const char *text, struct argp_state *state)
+{
+    char *end = NULL;
+    long seconds = strtol(text, &end, 10);
+    if (end == text || *end != 0 || seconds < 0 || seconds > 86400)
+        argp_error(state, "--checkpoint is a number of seconds, up to a day");
+    return (int)seconds;
+}
+
 static error_t take_batch(int key, char *text, struct argp_state *state)
 {
     struct command *command = state->input;
@@ -158,6 +174,12 @@ static error_t take(int key, char *text, struct argp_state *state)
         return 0;
     case OPTION_RESUME:
         args->resume = true;
+        return 0;
+    case OPTION_CHECKPOINT:
+        args->checkpoint_every_s = take_seconds(text, state);
+        return 0;
+    case OPTION_TIMES:
+        args->times = true;
         return 0;
     case OPTION_ALL:
         args->all_or_nothing = true;
@@ -271,6 +293,7 @@ int main(int argc, char **argv)
     static struct command command;
     command.import.reading = &command.reading.options;
     command.import.ek = &command.ek.policy;
+    command.import.checkpoint_every_s = CHECKPOINT_EVERY_S;
     argp_err_exit_status = 2;
     if (argp_parse(&parser, argc, argv, 0, NULL, &command) != 0)
         return 2;

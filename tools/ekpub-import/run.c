@@ -15,7 +15,6 @@
 #include "tally.h"
 
 #define SHOWN_WITH_REPORT 20 /* refusals on the terminal, when the report has them all */
-#define CHECKPOINT_EVERY_S 2
 #define STREAM_ROWS 500 /* of a pipe: what comes slowly need not wait for more */
 
 #define RUN_BLOCKS 3
@@ -179,7 +178,7 @@ static enum err note_progress(struct run *r, const struct import_block *b)
     memcpy(c->outcomes, r->tally.outcomes, sizeof c->outcomes);
     TRY(report_sync(r->report, &c->report_bytes));
     TRY(rejects_sync(r->rejects, &c->rejects_bytes));
-    r->checkpoint_next = time(NULL) + CHECKPOINT_EVERY_S;
+    r->checkpoint_next = time(NULL) + r->args->checkpoint_every_s;
     return checkpoint_write(r->checkpoint_path, r->args->files, r->args->file_count, c);
 }
 
@@ -389,6 +388,8 @@ static void summarise(const struct run *r, enum err e)
         (void)printf("dry run: nothing was written\n");
     else if (tally_in(&r->tally) == 0)
         (void)printf("nothing changed\n");
+    if (r->args->times)
+        sink_print_times(r->sink);
     if (sink_lost_count(r->sink))
         (void)printf("dry run: only the first rows were compared with each other; "
                      "all were compared with the enrollments\n");

@@ -18,7 +18,9 @@ struct import_args {
     enum import_conflict conflict;
     enum check_care care;
     bool dry_run;
+    bool times; /* tell how long the write lock was held */
     bool resume;
+    int checkpoint_every_s; /* 0: after each block of rows */
     bool all_or_nothing;
     const char *const *files;
     size_t file_count;

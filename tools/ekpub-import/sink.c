@@ -1,15 +1,15 @@
 #include "sink.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
+#include "pace.h"
 #include "seen.h"
 
-#define BUSY_PAUSE_MS 50
+#define BUSY_PAUSE_US 50000
 #define BUSY_PAUSES 600
-/* Of the 5 ms that the write lock may be held; the rest is for the commit. */
-#define BATCH_HOLD_US 1500
 
 struct answer {
     enum store_put put;
@@ -25,6 +25,7 @@ struct sink {
     struct seen *seen;       /* the whole run */
     struct seen *seen_block; /* the block at hand */
     int64_t profile;         /* of the run, once known; -1 before */
+    struct pace pace;
     struct answer answers[IMPORT_BLOCK_ROWS];
     struct seen_print prints[IMPORT_BLOCK_ROWS];
     uint32_t order[IMPORT_BLOCK_ROWS]; /* in which the rows of a block are written */
@@ -60,6 +61,7 @@ enum err sink_open(const struct sink_terms *terms, struct sink **ret_sink,
     if (e == ERR_OK) {
         s->terms = *terms;
         s->profile = -1;
+        pace_begin(&s->pace);
         e = open_way(s, &why);
     }
     if (e != ERR_OK) {
@@ -81,6 +83,19 @@ void sink_close(struct sink *s)
     seen_close(s->seen);
     seen_close(s->seen_block);
     free(s);
+}
+
+void sink_print_times(const struct sink *s)
+{
+    const struct pace *p = &s->pace;
+    if (p->count == 0)
+        return;
+    (void)printf("  write lock: taken %llu times, held %.1f ms at most (%llu times above %d ms), "
+                 "99.9 %% within %.1f ms, 99 %% within %.1f ms, on average %.2f ms\n",
+                 (unsigned long long)p->count, (double)p->longest_us / 1000,
+                 (unsigned long long)p->over, PACE_LIMIT_US / 1000,
+                 (double)pace_quantile_us(p, 999) / 1000, (double)pace_quantile_us(p, 990) / 1000,
+                 (double)p->whole_us / (double)p->count / 1000);
 }
 
 bool sink_is_load(const struct sink *s)
@@ -144,13 +159,6 @@ static enum err settle_profile(struct sink *s, struct store_batch *batch, struct
 
 /* ---- transactions ---- */
 
-static int64_t now_us(void)
-{
-    struct timespec t;
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
-}
-
 static enum err put_one(struct sink *s, struct store_batch *batch, struct import_item *item,
                         struct answer *answer)
 {
@@ -167,6 +175,11 @@ static enum err put_one(struct sink *s, struct store_batch *batch, struct import
     return ERR_OK;
 }
 
+static void rest_us(int64_t us)
+{
+    (void)nanosleep(&(struct timespec){.tv_nsec = us * 1000}, NULL);
+}
+
 /* As many rows from `from` on as fit into one transaction. */
 static enum err write_once(struct sink *s, struct import_block *b, size_t from, size_t count,
                            size_t *ret_done)
@@ -176,8 +189,8 @@ static enum err write_once(struct sink *s, struct import_block *b, size_t from, 
     if (s->terms.dry_run)
         s->profile = -1; /* the last one was taken back */
     size_t done = 0;
-    int64_t begun = now_us();
-    while (done < count && done < STORE_BATCH_MAX && now_us() - begun < BATCH_HOLD_US) {
+    while (done < count && done < STORE_BATCH_MAX &&
+           store_batch_held_us(batch) <= s->pace.rows_us) {
         uint32_t i = s->order[from + done];
         TRY(put_one(s, batch, &b->items[i], &s->answers[i]));
         done++;
@@ -186,8 +199,12 @@ static enum err write_once(struct sink *s, struct import_block *b, size_t from, 
     if (s->terms.dry_run)
         return ERR_OK;
     struct store_batch *whole = batch;
+    int64_t held_us;
     batch = NULL;
-    return store_batch_commit(whole);
+    TRY(store_batch_commit_lazily(whole, &held_us));
+    pace_note(&s->pace, held_us);
+    rest_us(pace_rest_us(held_us));
+    return ERR_OK;
 }
 
 static enum err write_patiently(struct sink *s, struct import_block *b, size_t from, size_t count,
@@ -199,7 +216,7 @@ static enum err write_patiently(struct sink *s, struct import_block *b, size_t f
             s->profile = -1; /* it may have been new, and is gone */
         if (e != ERR_STORE_BUSY || pause == BUSY_PAUSES)
             return e;
-        (void)nanosleep(&(struct timespec){.tv_nsec = BUSY_PAUSE_MS * 1000000L}, NULL);
+        rest_us(BUSY_PAUSE_US);
     }
 }
 
@@ -377,6 +394,9 @@ enum err sink_write(struct sink *s, struct import_block *b)
     size_t count = order_rows(s, b), from = 0;
     for (size_t done = 0; e == ERR_OK && from < count; from += e == ERR_OK ? done : 0)
         e = write_patiently(s, b, from, count - from, &done);
+    enum err synced = store_batch_sync(s->store);
+    if (synced != ERR_OK)
+        from = 0; /* nobody knows which of them will last */
     for (size_t i = from; i < count; i++)
         b->items[s->order[i]].outcome = IMPORT_UNTRIED;
     for (size_t i = 0; i < b->count; i++) {
@@ -385,5 +405,5 @@ enum err sink_write(struct sink *s, struct import_block *b)
         struct seen_print print = seen_print(s->seen, &b->items[i].enrollment);
         settle(s, &b->items[i], &print, &s->answers[i], place_of(b, i));
     }
-    return e;
+    return e == ERR_OK ? synced : e;
 }

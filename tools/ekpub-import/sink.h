@@ -35,6 +35,8 @@ bool sink_is_load(const struct sink *s);
 MUST_USE enum err sink_write(struct sink *s, struct import_block *b);
 /* Makes a first load durable. */
 MUST_USE enum err sink_finish(struct sink *s, struct import_reason *ret_reason);
+/* Prints how long the write lock was held by the transactions, to standard output. */
+void sink_print_times(const struct sink *s);
 /* Whether rows of this run were no longer compared with each other (dry run only). */
 bool sink_lost_count(const struct sink *s);
 

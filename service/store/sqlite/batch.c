@@ -2,16 +2,23 @@
 #include "row.h"
 #include <stdlib.h>
 #include <string.h>
-
-/* While the service is not running nobody else moves the log of enrollments into the database. */
-#define BATCH_LOG_FRAMES_MAX 4000
+#include <time.h>
 
 struct store_batch {
     struct store *store;
     int rows;
-    bool locked;     /* the transaction is open */
-    enum err failed; /* the first error: nothing of the batch will be kept */
+    bool locked;       /* the transaction is open */
+    int64_t locked_us; /* since then, by the monotonic clock */
+    enum err failed;   /* the first error: nothing of the batch will be kept */
 };
+
+static int64_t batch_now_us(void)
+{
+    struct timespec t;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}
 
 enum err store_batch_begin(struct store *s, struct store_batch **ret_batch)
 {
@@ -31,9 +38,15 @@ static enum err batch_lock(struct store_batch *b)
 {
     if (b->locked)
         return ERR_OK;
-    TRY(db_run(&b->store->import, ENROLLMENT_BEGIN));
+    TRY(batchlog_begin(b->store));
     b->locked = true;
+    b->locked_us = batch_now_us();
     return ERR_OK;
+}
+
+int64_t store_batch_held_us(const struct store_batch *b)
+{
+    return b->locked ? batch_now_us() - b->locked_us : 0;
 }
 
 static enum err batch_insert(struct db *db, const struct store_enrollment *row, bool *ret_written)
@@ -188,26 +201,33 @@ static void batch_end(struct store_batch *b)
     free(b);
 }
 
-/* Off nobody's path but the importer's. Its failure does not undo the commit. */
-static void batch_shorten_log(struct store *s)
-{
-    if (s->import.wal_frames < BATCH_LOG_FRAMES_MAX || atomic_load(&s->place.broken))
-        return;
-    (void)!db_checkpoint(&s->import, DB_CHECKPOINT_PASSIVE);
-    store_place_note(&s->place, &s->import);
-}
-
-enum err store_batch_commit(struct store_batch *b)
+enum err store_batch_commit_lazily(struct store_batch *b, int64_t *ret_held_us)
 {
     struct store *s = b->store;
     enum err e = b->failed;
 
     if (e == ERR_OK && b->locked)
         e = db_run(&s->import, ENROLLMENT_COMMIT);
+    int64_t held_us = store_batch_held_us(b);
     batch_end(b);
-    if (e == ERR_OK)
-        batch_shorten_log(s);
-    return e;
+    TRY(e);
+    batchlog_committed(s);
+    *ret_held_us = held_us;
+    return ERR_OK;
+}
+
+enum err store_batch_sync(struct store *s)
+{
+    return batchlog_sync(s);
+}
+
+enum err store_batch_commit(struct store_batch *b)
+{
+    struct store *s = b->store;
+    int64_t held_us;
+
+    TRY(store_batch_commit_lazily(b, &held_us));
+    return batchlog_sync(s);
 }
 
 void store_batch_rollback(struct store_batch *b)
@@ -234,6 +254,7 @@ enum err store_enrollment_set_enabled(struct store *s, const struct regid *id, b
     ERR_ASSERT(s->import.handle != NULL && !s->in_batch);
     if (atomic_load(&s->place.broken))
         return ERR_STORE;
+    batchlog_end(s);
     enum err e = batch_set_enabled(&s->import, id, enabled, now_s);
     store_place_note(&s->place, &s->import);
     return e;

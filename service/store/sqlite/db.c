@@ -144,6 +144,7 @@ static int db_note_commit(void *arg, sqlite3 *handle, const char *name, int fram
     (void)handle;
     (void)name;
     db->wal_frames = frames;
+    db->wal_wrote = true;
     return SQLITE_OK;
 }
 
@@ -272,9 +273,39 @@ enum err db_checkpoint(struct db *db, enum db_checkpoint how)
         [DB_CHECKPOINT_RESTART] = SQLITE_CHECKPOINT_RESTART,
         [DB_CHECKPOINT_TRUNCATE] = SQLITE_CHECKPOINT_TRUNCATE,
     };
-    int status = sqlite3_wal_checkpoint_v2(db->handle, "main", modes[how], NULL, NULL);
+    int frames = -1, moved = -1;
+    int status = sqlite3_wal_checkpoint_v2(db->handle, "main", modes[how], &frames, &moved);
+
+    db->wal_moved = status == SQLITE_OK && frames == moved;
+    return status == SQLITE_OK ? ERR_OK : db_error(db, status);
+}
+
+static sqlite3_file *db_log_file(struct db *db)
+{
+    sqlite3_file *file = NULL;
+
+    (void)sqlite3_file_control(db->handle, "main", SQLITE_FCNTL_JOURNAL_POINTER, &file);
+    return file != NULL && file->pMethods != NULL ? file : NULL;
+}
+
+enum err db_log_sync(struct db *db)
+{
+    sqlite3_file *file = db_log_file(db);
+    int status = file == NULL ? SQLITE_MISUSE : file->pMethods->xSync(file, SQLITE_SYNC_NORMAL);
 
     return status == SQLITE_OK ? ERR_OK : db_error(db, status);
+}
+
+enum err db_log_bytes(struct db *db, int64_t *ret_bytes)
+{
+    sqlite3_file *file = db_log_file(db);
+    sqlite3_int64 bytes = 0;
+    int status = file == NULL ? SQLITE_MISUSE : file->pMethods->xFileSize(file, &bytes);
+
+    if (status != SQLITE_OK)
+        return db_error(db, status);
+    *ret_bytes = bytes;
+    return ERR_OK;
 }
 
 /* ---- queries ---- */

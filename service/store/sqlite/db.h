@@ -32,6 +32,8 @@ struct db {
     sqlite3_stmt *statements[STATEMENT_COUNT]; /* NULL where of the other database */
     char path[DB_PATH_CAP];
     int wal_frames; /* after this connection's last commit */
+    bool wal_wrote; /* it has committed something since this was last cleared */
+    bool wal_moved; /* the last checkpoint left nothing in the log */
     bool io_failed; /* a write or fsync failed: what is on the disk is not known any more */
 };
 #define DB __attribute__((cleanup(db_close))) struct db
@@ -69,6 +71,9 @@ int db_changes(const struct db *db);
  * again; TRUNCATE leaves it empty besides. ERR_STORE_BUSY if they did not end. */
 enum db_checkpoint { DB_CHECKPOINT_PASSIVE, DB_CHECKPOINT_RESTART, DB_CHECKPOINT_TRUNCATE };
 MUST_USE enum err db_checkpoint(struct db *db, enum db_checkpoint how);
+/* The log's file, as this connection has it open: it must have read before. */
+MUST_USE enum err db_log_sync(struct db *db);
+MUST_USE enum err db_log_bytes(struct db *db, int64_t *ret_bytes);
 
 /* ---- queries ---- */
 struct query {

@@ -54,10 +54,28 @@ MUST_USE enum err create_sync_directories(const char *data_dir, struct store_rea
 
 bool batch_profile_is_empty(const struct store_profile *p);
 
+/* ---- the log under batches: commits that need no sync while the write lock is held ---- */
+struct batchlog {
+    struct db pin;  /* its open transaction keeps the log from being begun anew */
+    bool pinned;
+    bool growing;   /* pinned, and this process has added to the log since */
+    bool lazy;      /* what synchronous is set to on the connection: OFF, else FULL */
+    bool unsynced;  /* something was committed that may not be durable yet */
+    int due;        /* at so many frames the log is moved into the database */
+};
+/* Begins a transaction that writes. */
+MUST_USE enum err batchlog_begin(struct store *s);
+/* After each commit, with the lock let go: keeps the log short. Its failure undoes no commit. */
+void batchlog_committed(struct store *s);
+MUST_USE enum err batchlog_sync(struct store *s);
+/* Back to the connection as it was opened. */
+void batchlog_end(struct store *s);
+
 struct store {
     enum store_mode mode;
     struct store_place place;
     struct db import; /* enrollments, to be written: STORE_CREATE and STORE_IMPORT */
+    struct batchlog batchlog;
     bool in_batch;
     struct checkpointer *checkpointer; /* these two in STORE_SERVE */
     struct writer *writer;

@@ -362,9 +362,11 @@ static enum err load_publish(struct store_load *l, struct store_reason *ret_reas
         }
         return ERR_STORE;
     }
-    if (pwrite(old, LOAD_DEAD, sizeof LOAD_DEAD - 1, LOAD_DEAD_AT) != sizeof LOAD_DEAD - 1)
-        db_reason(ret_reason, "the file that was replaced could not be marked");
+    /* Only once the new name lasts: else a cut of the power brings the old file back, marked. */
     enum err e = load_sync(l->directory, ret_reason);
+    if (e == ERR_OK &&
+        pwrite(old, LOAD_DEAD, sizeof LOAD_DEAD - 1, LOAD_DEAD_AT) != sizeof LOAD_DEAD - 1)
+        db_reason(ret_reason, "the file that was replaced could not be marked");
     db_close(&s->import);
     (void)close(old); /* not before: it would let go of the other's lock too */
     TRY(e);

@@ -115,6 +115,7 @@ void store_close(struct store *s)
     ERR_ASSERT(!s->in_batch);
     writer_close(s->writer);
     checkpointer_close(s->checkpointer);
+    batchlog_end(s);
     if (s->import.handle != NULL && !atomic_load(&s->place.broken))
         (void)!db_checkpoint(&s->import, DB_CHECKPOINT_PASSIVE);
     db_close(&s->import);
