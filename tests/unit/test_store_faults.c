@@ -167,6 +167,71 @@ static void t21_an_import_into_a_full_disk_keeps_whole_batches(void **state)
     assert_int_equal(umount(dir), 0);
 }
 
+static void remove_databases(void)
+{
+    static const char *const names[] = {ENROLLMENTS_FILE, REGISTRATIONS_FILE};
+    char tail[64];
+
+    for (size_t i = 0; i < 2; i++)
+        for (int k = 0; k < 3; k++) {
+            (void)snprintf(tail, sizeof tail, "%s%s", names[i], k == 0 ? "" : k == 1 ? "-wal" : "-shm");
+            (void)unlink(path_of(tail));
+        }
+    assert_int_equal(rmdir(path_of("db")), 0);
+}
+
+static enum err load_rows(struct store *s, unsigned count, bool *ret_ended)
+{
+    struct store_load *l;
+    struct store_reason why = {""};
+    enum err e = store_load_begin(s, &l, &why);
+
+    assert_ok(e);
+    for (unsigned n = 0; n < count && e == ERR_OK; n++) {
+        struct store_enrollment row = rows_enrollment(n);
+        e = store_load_put(l, &row);
+    }
+    if (e != ERR_OK) {
+        store_load_abandon(l);
+        return e;
+    }
+    e = store_load_commit(l, &why);
+    *ret_ended = true;
+    if (e != ERR_OK && why.text[0] == 0)
+        fail_msg("%s without a reason", err_name(e));
+    return e;
+}
+
+/* Wherever it is that the space ends: among the rows, the sorted keys or the indexes. */
+static void t21_a_first_load_into_a_full_disk_leaves_nothing(void **state)
+{
+    unsigned among_rows = 0, in_the_end = 0;
+
+    (void)state;
+    if (!mount_small(0))
+        skip();
+    for (unsigned count = 1000; count < 8000; count += 150) {
+        rows_create(dir, 0);
+        struct store *s = open_store(STORE_IMPORT);
+        bool ended = false;
+        enum err e = load_rows(s, count, &ended);
+        if (e != ERR_OK) {
+            among_rows += !ended;
+            in_the_end += ended;
+            assert_err(ERR_STORE_FULL, e);
+            assert_int_equal(access(path_of(ENROLLMENTS_FILE ".load"), F_OK), -1);
+            assert_ok(load_rows(s, 100, &ended)); /* and there is space again */
+        }
+        store_close(s);
+        s = open_store(STORE_READ);
+        assert_ok(store_check(s, NULL));
+        store_close(s);
+        remove_databases();
+    }
+    assert_true(among_rows > 0 && in_the_end > 0);
+    assert_int_equal(umount(dir), 0);
+}
+
 static void t21_read_only_is_said(void **state)
 {
     struct store *s = NULL;
@@ -304,6 +369,7 @@ int main(void)
         test(t20_values_are_never_sql),
         test(t21_a_full_disk_loses_nothing_and_recovers),
         test(t21_an_import_into_a_full_disk_keeps_whole_batches),
+        test(t21_a_first_load_into_a_full_disk_leaves_nothing),
         test(t21_read_only_is_said),
         test(t21_a_locked_database_is_busy_for_a_while),
         test(a_long_reader_holds_up_nobody),
