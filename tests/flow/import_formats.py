@@ -287,16 +287,26 @@ def directories():
     for name, data in ("b.pub", ecc(P[1])), ("a.pem", pem(spki_p256(P[2])).encode()), ("a-1.pub", rsa(N[1])), \
                       ("c.crt", CERT_RSA), ("c.pub", rsa(N[0])), (".hidden", b"x"), ("d.key", b"what?"):
         write("line/" + name, data)
-    os.mkdir(folder + "/sub")
+    os.makedirs(folder + "/sub/deep/.hidden")
+    os.mkdir(folder + "/empty")
+    for name, data in ("sub/a-2.pub", ecc(P[3])), ("sub/deep/e.crt", CERT_ECC), ("sub/e.pub", ecc(P[0])), \
+                      ("sub/deep/.hidden/x.pub", ecc(P[4])), ("sub/deep/b.pub", ecc(P[5])):
+        write("line/" + name, data)
+    os.makedirs(folder + "/1/2/3/4/5/6/7/8")
+    write("line/1/2/3/4/5/6/7/f.pub", ecc(P[6]))
+    write("line/1/2/3/4/5/6/7/8/g.pub", ecc(P[7]))
+    os.symlink(folder, folder + "/sub/loop")
     os.mkfifo(folder + "/pipe.pub")
     os.symlink("/etc/passwd", folder + "/link.pub")
     expect("directory", run(folder), 1,
-           [("a", "new"), ("a-1", "new"), ("b", "new"), ("c", "new"), ("d", "endorsementKey: "),
-            ("link", "not a regular file"), ("pipe", "not a regular file"), ("sub", "not a regular file")])
+           [("8", "nested deeper than 8"), ("a", "new"), ("a-1", "new"), ("a-2", "new"), ("b", "new"),
+            ("b", "registrationId: enrolled already"), ("c", "new"), ("d", "endorsementKey: "), ("e", "new"),
+            ("f", "new"), ("link", "not a regular file"), ("loop", "not a regular file"),
+            ("pipe", "not a regular file")])
     shutil.rmtree(folder)
     os.mkdir(folder)
     expect("empty directory", run(folder), 0, [])
-    case("directories: ids from names, no link followed, no pipe waited for")
+    case("directories: ids from names, nested ones too, no link followed, no pipe waited for")
 
 
 def json_arrays():

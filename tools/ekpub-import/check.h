@@ -7,6 +7,7 @@
 #include "row.h"
 
 struct ekpolicy;
+struct sharedscan;
 
 /* How far weak keys are searched for. CHECK_FAST, microseconds a key: shape, ROCA, 100 rounds of
  * Fermat's method, squares, factors below 752, curve points. CHECK_THOROUGH, milliseconds: also
@@ -17,6 +18,7 @@ enum check_care { CHECK_FAST, CHECK_THOROUGH };
 
 struct check_terms {
     const struct ekpolicy *ek; /* NULL: certificates are not looked at */
+    const struct sharedscan *shared; /* NULL: keys are not compared with each other */
     enum check_care care;
     int64_t now_s;
     bool disabled; /* what a row without provisioningStatus gets */

@@ -8,6 +8,7 @@
 #include "check.h"
 #include "ekpolicy.h"
 #include "options.h"
+#include "sharedscan.h"
 
 #define CHECKERS_MAX 16
 #define TAKEN_AT_ONCE 8 /* rows */
@@ -31,6 +32,8 @@ static void check_item(struct import_item *item, enum check_care care,
 {
     ekpolicy_prepare(&item->row);
     enum err e = check_row(&item->row, care, terms->now_s, &item->enrollment, &item->reason);
+    if (e == ERR_OK && terms->shared != NULL)
+        e = sharedscan_judge(terms->shared, &item->enrollment, &item->reason);
     if (e == ERR_OK && terms->ek != NULL)
         e = ekpolicy_apply(terms->ek, terms->now_s, item);
     item->outcome = e == ERR_OK ? IMPORT_NEW : IMPORT_REFUSED;

@@ -8,6 +8,8 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include "dir.h"
+
 #define MAGIC "cradle-import-1"
 #define TEXT_CAP 16384
 
@@ -25,7 +27,8 @@ void checkpoint_path(const char *data_dir, const char *const *files, size_t coun
                    data_dir, hash);
 }
 
-/* What tells one file from another by the same name: only its size and when it was written. */
+/* What tells one file from another by the same name: only its size and when it was written; of a
+ * directory, that of all its files. */
 static void describe(const char *const *files, size_t count, char *ret_text, size_t cap)
 {
     size_t len = 0;
@@ -33,8 +36,11 @@ static void describe(const char *const *files, size_t count, char *ret_text, siz
     for (size_t i = 0; i < count && len < cap; i++) {
         struct stat st = {0};
         (void)stat(files[i], &st);
-        int n = snprintf(ret_text + len, cap - len, " %lld:%lld.%09ld", (long long)st.st_size,
-                         (long long)st.st_mtim.tv_sec, st.st_mtim.tv_nsec);
+        bool folder = S_ISDIR(st.st_mode);
+        int n = folder ? snprintf(ret_text + len, cap - len, " %016" PRIx64, dir_print(files[i]))
+                       : snprintf(ret_text + len, cap - len, " %lld:%lld.%09ld",
+                                  (long long)st.st_size, (long long)st.st_mtim.tv_sec,
+                                  st.st_mtim.tv_nsec);
         len += n > 0 ? (size_t)n : 0;
     }
 }

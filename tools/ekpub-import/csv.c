@@ -258,7 +258,11 @@ enum err csv_next(struct csv *c, struct source *s, struct import_row *ret_row)
                               IMPORT_ROW_CAP);
         else
             import_reason_set(&row.broken, "the row is not CSV: %s", record.why);
-        TRY(source_skip_line(s));
+        row.origin = source_line(s, IMPORT_ROW_CAP);
+        if (row.origin.len > 0)
+            source_take(s, row.origin.len);
+        else
+            TRY(source_skip_line(s));
     }
     *ret_row = row;
     return ERR_OK;

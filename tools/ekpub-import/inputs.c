@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "csv.h"
+
 struct input {
     struct reader *reader; /* kept open when it cannot be opened twice: a pipe, standard input */
     struct stat st;
@@ -14,6 +16,10 @@ struct inputs {
     size_t count;
     uint64_t bytes;
     bool endless; /* one of them has no size */
+    bool differ;  /* in format or header from the first one */
+    enum import_format format; /* of the first one */
+    size_t header_len;
+    uint8_t header[CSV_HEADER_CAP];
     struct input each[];
 };
 
@@ -24,6 +30,21 @@ static enum err refuse(enum err e, const char *file, const char *why,
     import_text_safe(span_text(file), safe, sizeof safe);
     import_reason_set(ret_reason, "%s: %.120s", safe, why);
     return e;
+}
+
+static void compare(struct inputs *in, size_t index)
+{
+    const struct reader *reader = in->each[index].reader;
+    struct span header = reader_header(reader);
+    if (index > 0) {
+        in->differ = in->differ || reader_format(reader) != in->format ||
+                     !span_equal(header, span_of(in->header, in->header_len));
+        return;
+    }
+    in->format = reader_format(reader);
+    in->header_len = header.len <= sizeof in->header ? header.len : 0;
+    if (in->header_len > 0)
+        memcpy(in->header, header.at, header.len);
 }
 
 static enum err input_open(struct inputs *in, size_t index, struct import_reason *ret_reason)
@@ -38,6 +59,7 @@ static enum err input_open(struct inputs *in, size_t index, struct import_reason
     enum err e = reader_open(file, in->options, &input->reader, &why);
     if (e != ERR_OK)
         return refuse(e, file, why.text, ret_reason);
+    compare(in, index);
     if ((standard_input ? fstat(0, &input->st) : stat(file, &input->st)) != 0)
         return refuse(ERR_IO, file, "is gone", ret_reason);
     in->endless = in->endless || !S_ISREG(input->st.st_mode);
@@ -69,6 +91,18 @@ enum err inputs_open(const char *const *files, size_t count, const struct reader
     return ERR_OK;
 }
 
+enum err inputs_repeatable(const char *const *files, size_t count, struct import_reason *ret_reason)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct stat st;
+        if (strcmp(files[i], "-") == 0 ||
+            (stat(files[i], &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode)))
+            return refuse(ERR_CONFIG, files[i], "is no file or directory that could be read once more",
+                          ret_reason);
+    }
+    return ERR_OK;
+}
+
 void inputs_close(struct inputs *in)
 {
     if (in == NULL)
@@ -89,6 +123,12 @@ enum err inputs_take(struct inputs *in, size_t index, struct reader **ret_reader
     *ret_reader = in->each[index].reader;
     in->each[index].reader = NULL;
     return ERR_OK;
+}
+
+bool inputs_alike(const struct inputs *in, enum import_format *ret_format)
+{
+    *ret_format = in->format;
+    return !in->differ;
 }
 
 bool inputs_hold(const struct inputs *in, const struct stat *file)

@@ -35,6 +35,7 @@ enum {
     OPTION_ALL,
     OPTION_MANIFEST,
     OPTION_WEAK_KEYS,
+    OPTION_SHARED,
     OPTION_TAG,
     OPTION_HUB,
     OPTION_ALLOCATION,
@@ -58,6 +59,8 @@ static const struct argp_option options[] = {
     {"manifest", OPTION_MANIFEST, "FILE", 0, "import only what this manifest by --signer lists", 0},
     {"weak-keys", OPTION_WEAK_KEYS, "fast|thorough", 0,
      "how far each key is searched for weaknesses (default: fast)", 0},
+    {"shared-factors", OPTION_SHARED, NULL, 0,
+     "refuse RSA keys that share a prime with another of these files, which are read twice", 0},
     {"tag", OPTION_TAG, "NAME", 0, "group tag of all rows that have none of their own (repeatable)",
      0},
     {"hub", OPTION_HUB, "HOST", 0, "linked hub they may be assigned to (repeatable)", 0},
@@ -183,6 +186,9 @@ static error_t take(int key, char *text, struct argp_state *state)
         return 0;
     case OPTION_ALL:
         args->all_or_nothing = true;
+        return 0;
+    case OPTION_SHARED:
+        args->shared_factors = true;
         return 0;
     case OPTION_MANIFEST:
         args->manifest = text;

@@ -75,6 +75,14 @@ static enum err find_block(struct source *s, struct span *ret_window)
     }
 }
 
+/* What is there of a block that does not end: up to the next one. Empty if that is too long. */
+static struct span torn_block(const struct source *s, struct span window)
+{
+    size_t next = find_mark(window, begin_mark.len, begin_mark);
+    bool known = next < window.len || s->end;
+    return span_slice(window, 0, known && next <= IMPORT_ROW_CAP ? next : 0);
+}
+
 enum err pem_next(struct source *s, struct import_row *ret_row)
 {
     struct span window;
@@ -86,7 +94,11 @@ enum err pem_next(struct source *s, struct import_row *ret_row)
         source_take(s, len);
     } else {
         import_reason_set(&row.broken, "the PEM block does not end");
-        TRY(source_skip_line(s));
+        row.origin = torn_block(s, window);
+        if (row.origin.len > 0)
+            source_take(s, row.origin.len);
+        else
+            TRY(source_skip_line(s));
     }
     *ret_row = row;
     return ERR_OK;

@@ -9,10 +9,18 @@
 #include <unistd.h>
 #include <wire/text.h>
 
+#include "tar.h"
+
 #define HEADER_CAP 4096
+
+/* Text as it came, elements of a JSON array, or files in an archive. */
+enum form { FORM_TEXT, FORM_ARRAY, FORM_TAR };
 
 struct rejects {
     FILE *out;
+    enum form form;
+    bool begun;    /* something is in it */
+    uint64_t lost; /* rows without anything to be written */
     char header[HEADER_CAP]; /* of the rows to come */
     size_t header_len;
     bool header_due; /* not written yet */
@@ -37,9 +45,24 @@ static enum err prepare(int fd, const struct inputs *inputs, uint64_t keep,
     return ERR_OK;
 }
 
+static enum err form_of(const struct inputs *inputs, enum form *ret_form,
+                        struct import_reason *ret_reason)
+{
+    enum import_format format;
+    if (!inputs_alike(inputs, &format))
+        return refuse(ERR_CONFIG, "the inputs differ in format or header: what is refused of them "
+                                  "cannot be one file; import them one by one", ret_reason);
+    *ret_form = format == FORMAT_JSON || format == FORMAT_JWS  ? FORM_ARRAY
+                : format == FORMAT_TAR || format == FORMAT_DIR ? FORM_TAR
+                                                               : FORM_TEXT;
+    return ERR_OK;
+}
+
 enum err rejects_open(const char *path, const struct inputs *inputs, uint64_t keep,
                       struct rejects **ret_rejects, struct import_reason *ret_reason)
 {
+    enum form form;
+    TRY(form_of(inputs, &form, ret_reason));
     int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOCTTY, 0600);
     if (fd < 0)
         return refuse(ERR_IO, strerror(errno), ret_reason);
@@ -52,6 +75,8 @@ enum err rejects_open(const char *path, const struct inputs *inputs, uint64_t ke
         return e != ERR_OK ? e : refuse(ERR_MEMORY, err_text(ERR_MEMORY), ret_reason);
     }
     r->out = out;
+    r->form = form;
+    r->begun = keep > 0;
     *ret_rejects = r;
     return ERR_OK;
 }
@@ -101,22 +126,63 @@ static bool put_json(FILE *out, const struct import_item *item)
     return json_dumpf(line, out, JSON_COMPACT) == 0 && fputc('\n', out) != EOF;
 }
 
+static bool has_fields(const struct import_row *row)
+{
+    for (unsigned c = 0; c < COLUMN_COUNT; c++)
+        if (row->fields[c].len > 0)
+            return row->broken.text[0] == 0;
+    return false;
+}
+
+static bool put_element(struct rejects *r, struct span element)
+{
+    while (element.len > 0 && element.at[element.len - 1] == '\n')
+        element.len--;
+    return fputs(r->begun ? ",\n" : "[\n", r->out) != EOF &&
+           fwrite(element.at, 1, element.len, r->out) == element.len;
+}
+
+static bool put_text(struct rejects *r, const struct import_item *item)
+{
+    if (r->header_due && !r->begun &&
+        !put(r->out, span_of((const uint8_t *)r->header, r->header_len)))
+        return false;
+    r->header_due = false;
+    return item->row.origin.len > 0 ? put(r->out, item->row.origin) : put_json(r->out, item);
+}
+
+/* Only what is text may come as a line of JSON where it cannot come as it was. */
+static bool put_row(struct rejects *r, const struct import_item *item)
+{
+    struct span origin = item->row.origin;
+    bool good;
+    if (origin.len == 0 && (r->form != FORM_TEXT || r->header_len > 0 || !has_fields(&item->row))) {
+        r->lost++;
+        return true;
+    }
+    if (r->form == FORM_TEXT)
+        good = put_text(r, item);
+    else if (r->form == FORM_ARRAY)
+        good = put_element(r, origin);
+    else
+        good = fwrite(origin.at, 1, origin.len, r->out) == origin.len;
+    r->begun = true;
+    return good;
+}
+
 enum err rejects_block(struct rejects *r, const struct import_block *b)
 {
     if (r == NULL)
         return ERR_OK;
-    for (size_t i = 0; i < b->count; i++) {
-        const struct import_item *item = &b->items[i];
-        if (item->outcome != IMPORT_REFUSED)
-            continue;
-        if (r->header_due && ftello(r->out) == 0 &&
-            !put(r->out, span_of((const uint8_t *)r->header, r->header_len)))
+    for (size_t i = 0; i < b->count; i++)
+        if (b->items[i].outcome == IMPORT_REFUSED && !put_row(r, &b->items[i]))
             return ERR_IO;
-        r->header_due = false;
-        if (!(item->row.origin.len > 0 ? put(r->out, item->row.origin) : put_json(r->out, item)))
-            return ERR_IO;
-    }
     return fflush(r->out) == 0 ? ERR_OK : ERR_IO;
+}
+
+uint64_t rejects_lost(const struct rejects *r)
+{
+    return r == NULL ? 0 : r->lost;
 }
 
 enum err rejects_sync(struct rejects *r, uint64_t *ret_bytes)
@@ -131,11 +197,23 @@ enum err rejects_sync(struct rejects *r, uint64_t *ret_bytes)
     return ERR_OK;
 }
 
+/* What the next run with --resume cuts off again. */
+static bool put_end(struct rejects *r)
+{
+    static const uint8_t zeros[TAR_END_LEN];
+    if (!r->begun)
+        return true;
+    return r->form == FORM_TEXT    ? true
+           : r->form == FORM_ARRAY ? fputs("\n]\n", r->out) != EOF
+                                   : fwrite(zeros, 1, sizeof zeros, r->out) == sizeof zeros;
+}
+
 enum err rejects_close(struct rejects *r)
 {
     if (r == NULL)
         return ERR_OK;
-    bool ok = fclose(r->out) == 0;
+    bool ok = put_end(r);
+    ok = fclose(r->out) == 0 && ok;
     free(r);
     return ok ? ERR_OK : ERR_IO;
 }

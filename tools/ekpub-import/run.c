@@ -12,6 +12,7 @@
 #include "progress.h"
 #include "rejects.h"
 #include "report.h"
+#include "sharedscan.h"
 #include "tally.h"
 
 #define SHOWN_WITH_REPORT 20 /* refusals on the terminal, when the report has them all */
@@ -21,6 +22,7 @@
 
 struct run {
     const struct import_args *args;
+    const struct sharedscan *shared; /* NULL: not asked for */
     bool dry_run; /* as asked for, or to see first whether all would be well */
     struct inputs *inputs;
     bool stream; /* one of them has no size */
@@ -49,6 +51,11 @@ static volatile sig_atomic_t stop_asked;
 void import_stop(void)
 {
     stop_asked = 1;
+}
+
+bool import_stopped(void)
+{
+    return stop_asked != 0;
 }
 
 /* ---- setting up and tearing down ---- */
@@ -242,6 +249,7 @@ static void begin_checking(struct run *r, struct import_block *b)
 {
     const struct check_terms terms = {.care = r->args->care,
                                       .ek = r->args->ek,
+                                      .shared = r->shared,
                                       .now_s = (int64_t)time(NULL),
                                       .disabled = r->args->options.disabled};
     checkers_start(r->checkers, b, &terms);
@@ -390,6 +398,9 @@ static void summarise(const struct run *r, enum err e)
         (void)printf("nothing changed\n");
     if (r->args->times)
         sink_print_times(r->sink);
+    if (rejects_lost(r->rejects) > 0)
+        (void)printf("rejects: nothing could be written of %llu refused rows\n",
+                     (unsigned long long)rejects_lost(r->rejects));
     if (sink_lost_count(r->sink))
         (void)printf("dry run: only the first rows were compared with each other; "
                      "all were compared with the enrollments\n");
@@ -431,26 +442,42 @@ static int run_pass(struct run *r, bool quiet)
 }
 
 /* Where a first load is not possible, all or nothing takes two passes: the first one only looks. */
-static int run_twice(const struct import_args *args)
+static int run_twice(const struct import_args *args, const struct sharedscan *shared)
 {
     struct import_args looking = *args;
     looking.resume = false;
-    struct run first = {.args = &looking, .dry_run = true};
+    struct run first = {.args = &looking, .shared = shared, .dry_run = true};
     int status = run_pass(&first, true);
     if (status != 0) {
         (void)printf("nothing was enrolled: it was to be all or nothing\n");
         return 2;
     }
-    struct run second = {.args = args};
+    struct run second = {.args = args, .shared = shared};
     return run_pass(&second, false);
+}
+
+static int run_passes(const struct import_args *args, const struct sharedscan *shared)
+{
+    if (args->all_or_nothing && !args->dry_run)
+        return run_twice(args, shared);
+    struct run r = {.args = args, .shared = shared, .dry_run = args->dry_run};
+    return run_pass(&r, false);
 }
 
 int import_run(const struct import_args *args)
 {
+    struct sharedscan *shared = NULL;
+    struct import_reason why;
     if (manifest_check(args) != ERR_OK)
         return 2;
-    if (args->all_or_nothing && !args->dry_run)
-        return run_twice(args);
-    struct run r = {.args = args, .dry_run = args->dry_run};
-    return run_pass(&r, false);
+    enum err e = ERR_OK;
+    if (args->shared_factors || args->resume || (args->all_or_nothing && !args->dry_run))
+        e = inputs_repeatable(args->files, args->file_count, &why);
+    if (e == ERR_OK && args->shared_factors)
+        e = sharedscan_open(args, &shared, &why);
+    int status = e == ERR_OK ? run_passes(args, shared) : 2;
+    if (e != ERR_OK)
+        (void)fail("", e, why.text);
+    sharedscan_close(shared);
+    return status;
 }

@@ -17,6 +17,7 @@ struct import_args {
     struct import_options options;
     enum import_conflict conflict;
     enum check_care care;
+    bool shared_factors; /* refuse keys that share primes with others of these inputs */
     bool dry_run;
     bool times; /* tell how long the write lock was held */
     bool resume;
@@ -33,5 +34,6 @@ struct import_args {
 int import_run(const struct import_args *args);
 /* From a signal handler: end after the block at hand. */
 void import_stop(void);
+bool import_stopped(void);
 
 #endif

@@ -163,6 +163,14 @@ void source_take(struct source *s, size_t len)
     s->taken += len;
 }
 
+struct span source_line(const struct source *s, size_t cap)
+{
+    struct span window = span_of(s->bytes + s->from, s->to - s->from);
+    const uint8_t *mark = window.len == 0 ? NULL : memchr(window.at, '\n', window.len);
+    size_t len = mark != NULL ? (size_t)(mark - window.at) + 1 : s->end ? window.len : cap + 1;
+    return span_of(window.at, len <= cap ? len : 0);
+}
+
 enum err source_skip_line(struct source *s)
 {
     for (;;) {

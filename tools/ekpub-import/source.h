@@ -32,6 +32,9 @@ void source_close(struct source *s);
 MUST_USE enum err source_window(struct source *s, size_t want, struct span *ret_window);
 /* Consumes from the front of the window, counting lines. */
 void source_take(struct source *s, size_t len);
+/* The line that the window begins with, its break included; empty if it is longer than cap, or not all
+ * in the window. Consumes nothing. */
+struct span source_line(const struct source *s, size_t cap);
 /* Consumes to the end of the line, however long. ERR_IO. */
 MUST_USE enum err source_skip_line(struct source *s);
 /* Consumes that many bytes, or what there is. ERR_IO. */

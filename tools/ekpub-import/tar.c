@@ -6,8 +6,12 @@
 enum {
     NAME_AT = 0,
     NAME_LEN = 100,
+    MODE_AT = 100,
+    OWNER_AT = 108,
+    GROUP_AT = 116,
     SIZE_AT = 124,
     SIZE_LEN = 12,
+    TIME_AT = 136,
     SUM_AT = 148,
     SUM_LEN = 8,
     TYPE_AT = 156,
@@ -130,6 +134,111 @@ static bool pax_read(struct tar *t, struct span data, uint64_t *size, bool *has_
     return true;
 }
 
+/* ---- writing ---- */
+
+static uint64_t padded(uint64_t size)
+{
+    return (size + TAR_BLOCK - 1) / TAR_BLOCK * TAR_BLOCK;
+}
+
+static void put_octal(uint8_t *at, size_t len, uint64_t n)
+{
+    for (size_t i = len - 1; i-- > 0; n >>= 3)
+        at[i] = (uint8_t)('0' + (n & 7));
+}
+
+static void write_header(struct buf *out, char type, struct span name, size_t size)
+{
+    uint8_t *block = buf_reserve(out, TAR_BLOCK);
+    unsigned sum = 0;
+    if (block == NULL)
+        return;
+    memset(block, 0, TAR_BLOCK);
+    memcpy(block + NAME_AT, name.at, name.len < NAME_LEN ? name.len : NAME_LEN);
+    memcpy(block + MODE_AT, "0000600", 7);
+    put_octal(block + OWNER_AT, 8, 0);
+    put_octal(block + GROUP_AT, 8, 0);
+    put_octal(block + SIZE_AT, SIZE_LEN, size);
+    put_octal(block + TIME_AT, SIZE_LEN, 0);
+    memset(block + SUM_AT, ' ', SUM_LEN);
+    block[TYPE_AT] = (uint8_t)type;
+    memcpy(block + MAGIC_AT, "ustar\00000", 8);
+    for (size_t i = 0; i < TAR_BLOCK; i++)
+        sum += block[i];
+    put_octal(block + SUM_AT, SUM_LEN - 1, sum);
+    block[SUM_AT + SUM_LEN - 2] = 0;
+}
+
+static void write_padded(struct buf *out, struct span data)
+{
+    static const uint8_t zeros[TAR_BLOCK];
+    buf_put(out, data);
+    buf_put(out, span_of(zeros, padded(data.len) - data.len));
+}
+
+static size_t digits_of(size_t n)
+{
+    size_t digits = 1;
+    for (; n >= 10; n /= 10)
+        digits++;
+    return digits;
+}
+
+/* The record counts its own length, digits included. */
+static void write_long_name(struct buf *out, struct span name)
+{
+    uint8_t bytes[TAR_NAME_CAP + 32];
+    struct buf record = BUF_OVER(bytes);
+    size_t rest = strlen(" path=\n") + name.len, len = rest;
+    while (len != rest + digits_of(len))
+        len = rest + digits_of(len);
+    buf_put_decimal(&record, (int64_t)len);
+    buf_put_text(&record, " path=");
+    buf_put(&record, name);
+    buf_put_text(&record, "\n");
+    out->full = out->full || record.full;
+    write_header(out, 'x', SPAN_LITERAL("pax"), record.len);
+    write_padded(out, buf_span(&record));
+}
+
+static bool leads_out(struct span name)
+{
+    bool out = name.len > 0 && name.at[0] == '/';
+    while (name.at != NULL && !out)
+        out = span_equal(span_cut(&name, '/'), SPAN_LITERAL(".."));
+    return out;
+}
+
+static struct span last_part(struct span name)
+{
+    struct span part = name;
+    while (name.at != NULL)
+        part = span_cut(&name, '/');
+    return part;
+}
+
+void tar_entry_write(struct buf *out, struct span name, struct span content)
+{
+    if (leads_out(name))
+        name = last_part(name);
+    if (name.len > NAME_LEN)
+        write_long_name(out, name);
+    write_header(out, '0', name, content.len);
+    write_padded(out, content);
+}
+
+void tar_row_read(struct span name, struct span content, uint8_t entry[IMPORT_ROW_CAP],
+                  struct import_row *row)
+{
+    struct buf out = buf_over(entry, IMPORT_ROW_CAP);
+    tar_entry_write(&out, name, content);
+    if (!out.full) {
+        row->origin = buf_span(&out);
+        content.at = entry + out.len - padded(content.len);
+    }
+    filerow_read(content, row);
+}
+
 /* ---- entries ---- */
 
 struct entry {
@@ -137,11 +246,6 @@ struct entry {
     uint64_t size;
     bool has_size; /* from a pax header */
 };
-
-static uint64_t padded(uint64_t size)
-{
-    return (size + TAR_BLOCK - 1) / TAR_BLOCK * TAR_BLOCK;
-}
 
 /* ERR_ABSENT at the end mark. Does not consume the header. */
 static enum err read_header(struct tar *t, struct source *s, struct entry *e)
@@ -235,9 +339,8 @@ enum err tar_next(struct tar *t, struct source *s, struct import_row *ret_row)
     if (is_file(&e) && e.size <= FILEROW_CAP) {
         struct span content;
         TRY(window_whole(s, e.size, &content));
-        filerow_read(content, &row);
-        row.origin = span_of(content.at - TAR_BLOCK, TAR_BLOCK + (size_t)padded(e.size));
-        source_take(s, row.origin.len);
+        tar_row_read(name, content, t->entry, &row);
+        source_take(s, TAR_BLOCK + (size_t)padded(e.size));
     } else {
         import_reason_set(&row.broken, "%s",
                           is_file(&e) ? "the file is too long for a key" : "not a regular file");

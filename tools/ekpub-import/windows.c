@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#define NAMES_MAX 32     /* of one record; the cmdlet has five */
 #define KEY_BYTES_MIN 64 /* less is no key, whatever its digits */
 
 static struct span trim(struct span s)
@@ -160,14 +161,21 @@ void windows_record_read(struct windows *w, struct span record, struct import_ro
         row->fields[c] = c == COLUMN_REGISTRATION_ID ? row->fields[c] : span_of(NULL, 0);
 }
 
-/* The length of the record that the window begins with: up to the next IsPresent. */
+/* The length of the record that the window begins with: up to a name that it has already. Not every
+ * list begins its records with the same one: a computer's name may stand first or last. */
 static size_t record_len(struct span window)
 {
-    struct span rest = window;
-    for (bool first = true; rest.at != NULL && rest.len > 0; first = false) {
+    struct span names[NAMES_MAX], rest = window;
+    size_t count = 0;
+    while (rest.at != NULL && rest.len > 0) {
         struct span line = span_cut(&rest, '\n'), name, value;
-        if (!first && read_line(line, &name, &value) && is_name(name, "IsPresent"))
-            return (size_t)(line.at - window.at);
+        if (!read_line(line, &name, &value))
+            continue;
+        for (size_t i = 0; i < count; i++)
+            if (span_equal_ignoring_case(names[i], name))
+                return (size_t)(line.at - window.at);
+        if (count < NAMES_MAX)
+            names[count++] = name;
     }
     return window.len;
 }
