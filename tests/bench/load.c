@@ -1,8 +1,8 @@
 /* A fleet of software devices against a service:
- *   load keys --devices N --file FILE --list CSV      makes keys, and the list to import
+ *   load keys --devices N --file FILE --list CSV [--prefix P]   makes keys, and the list to import
  *   load run  --address A --port P --name HOST --ca FILE --id-scope S --keys FILE
  *             [--rounds N] [--connections N] [--group x25519|p256] [--ack FILE] [--static]
- *             [--until connect|challenge]
+ *             [--until connect|challenge] [--prefix P] [--pause-ms N]
  *       provisions every device once a round, each on a connection of its own; prints JSON.
  *       --until hangs up after that step. --ack appends a device's id once it was told that it is
  *       assigned (-: to standard output). --static only plays the requests, against a server that
@@ -31,8 +31,8 @@ enum step { STEP_CONNECT, STEP_CHALLENGE, STEP_ASSIGNED, STEP_WHOLE, STEPS };
 static const char *const step_names[STEPS] = {"connect", "challenge", "assigned", "whole"};
 
 struct options {
-    const char *command, *file, *list, *address, *name, *ca, *scope, *ack;
-    int port, devices, rounds, connections, requests;
+    const char *command, *file, *list, *address, *name, *ca, *scope, *ack, *prefix;
+    int port, devices, rounds, connections, requests, pause_ms;
     bool is_static;
     enum tls_group group;
     enum step until; /* the last step taken */
@@ -72,7 +72,7 @@ static int make_keys(const struct options *o)
         size_t mark = buf_open_u16(&all);
         softdevice_write(d, &all);
         buf_close_u16(&all, mark);
-        if (buf_end_text(&text) != ERR_OK || fprintf(list, "load-%d,%s\n", i, ek) < 0)
+        if (buf_end_text(&text) != ERR_OK || fprintf(list, "%s%d,%s\n", o->prefix, i, ek) < 0)
             return 1;
         softdevice_close(d);
     }
@@ -80,7 +80,7 @@ static int make_keys(const struct options *o)
     return fclose(keys) == 0 && fclose(list) == 0 && written ? 0 : 1;
 }
 
-static int read_keys(const char *path, struct device **ret_devices)
+static int read_keys(const char *path, const char *prefix, struct device **ret_devices)
 {
     static uint8_t bytes[KEYS_CAP];
     FILE *f = fopen(path, "rb");
@@ -92,7 +92,7 @@ static int read_keys(const char *path, struct device **ret_devices)
         fclose(f);
     while (devices != NULL && r.rest.len > 0 && count < 4096) {
         struct device *d = &devices[count];
-        snprintf(d->id, sizeof d->id, "load-%d", count);
+        snprintf(d->id, sizeof d->id, "%.16s%d", prefix, count);
         if (softdevice_read(rd_sized_u16(&r), &d->soft) != ERR_OK)
             return 0;
         count++;
@@ -213,6 +213,7 @@ static void *work(void *arg)
             uint32_t us[STEPS] = {0};
             enum err e = provision(w, c, &w->devices[i], us);
             tls_client_disconnect(c);
+            usleep((useconds_t)w->o->pause_ms * 1000);
             if (e != ERR_OK) {
                 w->errors++;
                 usleep(10000); /* the service may be down on purpose */
@@ -270,7 +271,7 @@ static int run(struct options *o)
     int ack = o->ack == NULL            ? -1
               : strcmp(o->ack, "-") == 0 ? STDOUT_FILENO
                                          : open(o->ack, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
-    o->devices = read_keys(o->file, &devices);
+    o->devices = read_keys(o->file, o->prefix, &devices);
     if (o->devices == 0 || o->connections < 1 || o->connections > 64)
         return 1;
     size_t room = (size_t)o->devices * (size_t)o->rounds;
@@ -343,6 +344,8 @@ static const struct argp_option option_list[] = {
     {"group", 'g', "NAME", 0, "x25519 or p256", 0},
     {"ack", 'A', "FILE", 0, "acknowledged ids", 0},
     {"static", 'S', NULL, 0, "do not understand the answers", 0},
+    {"prefix", 'x', "TEXT", 0, "what ids begin with (load-)", 0},
+    {"pause-ms", 'P', "N", 0, "after each exchange", 0},
     {"until", 'u', "STEP", 0, "connect or challenge: no further", 0},
     {0},
 };
@@ -364,6 +367,8 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
     case 'R': o->requests = (int)strtol(arg, NULL, 10); return 0;
     case 'g': o->group = strcmp(arg, "p256") == 0 ? TLS_GROUP_P256 : TLS_GROUP_X25519; return 0;
     case 'A': o->ack = arg; return 0;
+    case 'P': o->pause_ms = (int)strtol(arg, NULL, 10); return 0;
+    case 'x': o->prefix = arg; return 0;
     case 'S': o->is_static = true; return 0;
     case 'u': o->until = strcmp(arg, "connect") == 0 ? STEP_CONNECT : STEP_CHALLENGE; return 0;
     case ARGP_KEY_ARG: o->command = arg; return 0;
@@ -375,7 +380,7 @@ int main(int argc, char **argv)
 {
     static const struct argp argp = {option_list, parse_option, "keys|run|idle", NULL, 0, 0, 0};
     struct options o = {.rounds = 1, .connections = 1, .devices = 1, .requests = 1, .command = "",
-                        .until = STEP_ASSIGNED};
+                        .until = STEP_ASSIGNED, .prefix = "load-"};
     argp_parse(&argp, argc, argv, 0, NULL, &o);
     if (strcmp(o.command, "keys") == 0)
         return make_keys(&o);
