@@ -8,7 +8,8 @@
                                         says at that moment: good, trickle (a byte a second), silent,
                                         close, portal, alert; LOG gets a line for each connection that was
                                         passed on: bytes up, bytes down
-    badnet.py dns FILE                  names: FILE says silent, nxdomain, servfail, or an address
+    badnet.py dns FILE                  names: FILE says silent, nxdomain, servfail, or an address;
+                                        FILE.seen gets a line for each query: its id and kind
 """
 import ast
 import os
@@ -144,13 +145,16 @@ def dns(mode_file):
     """Answers A for every name as the file says at that moment, AAAA with nothing."""
     s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     s.bind(("127.0.0.1", 53))
+    pathlib.Path(mode_file + ".seen").touch()
     while True:
         query, peer = s.recvfrom(512)
         mode = pathlib.Path(mode_file).read_text().strip()
-        if mode == "silent":
-            continue
         end = query.index(b"\0", 12) + 5
         kind = struct.unpack(">H", query[end - 4:end - 2])[0]
+        with open(mode_file + ".seen", "a") as f:
+            f.write(f"{query[:2].hex()} {kind}\n")
+        if mode == "silent":
+            continue
         code = {"nxdomain": 3, "servfail": 2}.get(mode, 0)
         found = b""
         if code == 0 and kind == 1:
