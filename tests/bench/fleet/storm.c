@@ -1,8 +1,9 @@
 #include "fleet.h"
 
+#include <signal.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -98,8 +99,10 @@ static enum err run(struct storm *s)
     fflush(NULL);
     for (unsigned i = 0; i < s->options->processes; i++) {
         pid_t pid = fork();
-        if (pid == 0)
+        if (pid == 0 && prctl(PR_SET_PDEATHSIG, SIGKILL) == 0) /* none outlives the storm */
             worker(s, i);
+        if (pid == 0)
+            _exit(1);
         if (pid < 0)
             e = ERR_MEMORY;
     }
