@@ -75,7 +75,7 @@ static enum err names_set(enum import_column column, struct span text, char *ret
         size_t from = at;
         while (at < text.len && memchr(", ;[]\"", text.at[at], 6) == NULL)
             at++;
-        struct span name = span_slice(text, from, at);
+        struct span name = span_slice(text, from, at - from);
         at++;
         if (name.len == 0)
             continue;
