@@ -49,10 +49,29 @@ int64_t store_batch_held_us(const struct store_batch *b)
     return b->locked ? batch_now_us() - b->locked_us : 0;
 }
 
+static enum err batch_device_taken(struct db *db, const struct store_enrollment *row,
+                                   bool *ret_taken)
+{
+    QUERY q = query_on(db, ENROLLMENT_DEVICE_TAKEN);
+
+    query_put_text(&q, row->device_id.text);
+    query_put_text(&q, row->id.text);
+    TRY(query_row(&q));
+    *ret_taken = query_take_integer(&q, 0, 1) == 1;
+    return query_row_end(&q);
+}
+
+/* Nothing is written if any of the unique values is there already. */
 static enum err batch_insert(struct db *db, const struct store_enrollment *row, bool *ret_written)
 {
-    QUERY q = query_on(db, ENROLLMENT_INSERT);
+    bool taken = false;
 
+    TRY(batch_device_taken(db, row, &taken));
+    if (taken) {
+        *ret_written = false;
+        return ERR_OK;
+    }
+    QUERY q = query_on(db, ENROLLMENT_INSERT);
     row_put_enrollment(&q, row);
     TRY(query_done(&q));
     *ret_written = db_changes(db) == 1;
