@@ -107,8 +107,10 @@ static void expect_key(const struct importrows_case *c, const struct import_row 
 {
     struct tpm_public got, want;
     struct import_reason why;
-    if (key == '?' || key == 0) {
-        if ((row->fields[COLUMN_ENDORSEMENT_KEY].len > 0) != (key == '?'))
+    if (key == '?' || key == '!' || key == 0) {
+        bool there = row->fields[COLUMN_ENDORSEMENT_KEY].len > 0;
+        if (there != (key != 0) || (key == '!' && keytext_column_read(row, COLUMN_ENDORSEMENT_KEY,
+                                                                      TPM_ROLE_EK, &got, &why) == ERR_OK))
             fail_msg("%s: line %d: a key, or none", c->what, (int)row->line);
         return;
     }

@@ -18,7 +18,7 @@ struct span importrows_bytes(char mark);
 struct importrow {
     uint64_t line;      /* 0 ends a list of them */
     const char *id;     /* NULL: none */
-    char key;           /* e, f, r: this key; 0: none; '?': any text */
+    char key;           /* e, f, r: this key; 0: none; '?': anything; '!': something that is no key */
     char certificate;   /* c, 0 */
     const char *broken; /* NULL: it is not; else a part of why */
     const char *origin; /* NULL: not looked at; else with marks */

@@ -88,6 +88,17 @@ static void keys_as_bytes(void **state)
     }
 }
 
+/* Where the first two bytes may be a type or a size, the length decides. */
+static void type_or_size(void **state)
+{
+    (void)state;
+    static const uint8_t bytes[100] = {0x00, 0x23, 0x00, 0x23};
+    assert_int_equal(KEYBYTES_TPM2B_PUBLIC, keybytes_guess(span_of(bytes, 0x25)));
+    assert_int_equal(KEYBYTES_TPMT_PUBLIC, keybytes_guess(span_of(bytes, 0x24)));
+    assert_int_equal(KEYBYTES_TPMT_PUBLIC, keybytes_guess(span_of(bytes, 0x26)));
+    assert_int_equal(KEYBYTES_UNKNOWN, keybytes_guess(span_of(bytes, 3)));
+}
+
 static void another_role(void **state)
 {
     (void)state;
@@ -258,10 +269,10 @@ static void what_is_written_is_read(void **state)
     static struct archive a;
     static uint8_t content[FILEROW_CAP];
     static const size_t sizes[] = {1, 90, 511, 512, 513, 15000};
-    static const size_t lens[] = {1, 60, 99, 100, 101, 104, 128};
+    static const size_t lens[] = {1, 60, 95, 96, 97, 128, 985, 986, 988, 989, 1000};
     for (size_t s = 0; s < COUNT(sizes); s++)
         for (size_t l = 0; l < COUNT(lens); l++) {
-            char name[200] = "dir/";
+            char name[1100] = "dir/";
             a.out = BUF_OVER(a.room);
             memset(name + 4, 'n', lens[l]);
             memset(content, 0, sizeof content);
@@ -346,6 +357,9 @@ static void packed(void **state)
         {"half a character", "fffe65", "the UTF-16 is damaged"},
         {"half a pair", "fffe3dd80a00", "the UTF-16 is damaged"},
         {"a pair turned round", "fffe00de3dd8", "the UTF-16 is damaged"},
+        {"two second halves", "fffe00de00dc", "the UTF-16 is damaged"},
+        {"UTF-16, where bytes grow", "fffe7f0080000a00", "unknown column \"\\x7f\\xc2\\x80\""},
+        {"UTF-16, where they grow again", "fffeff0700080a00", "unknown column \"\\xdf\\xbf\\xe0\\xa0\\x80\""},
         {"cut in a pair", "fffe3dd8", "the UTF-16 is damaged"},
         {"a mark alone", "fffe", "there is no header row"},
         {"gzip's head alone", "1f8b0800", "ends too early"},
@@ -411,6 +425,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(keys_as_bytes),    cmocka_unit_test(another_role),
+        cmocka_unit_test(type_or_size),
         cmocka_unit_test(names_of_files),   cmocka_unit_test(files_that_are_one_key),
         cmocka_unit_test(archives),         cmocka_unit_test(odd_headers),
         cmocka_unit_test(what_is_written_is_read), cmocka_unit_test(directories),

@@ -11,6 +11,7 @@
 #include <wolfssl/wolfcrypt/asn_public.h>
 #include <wolfssl/wolfcrypt/ecc.h>
 #include <wolfssl/wolfcrypt/ed25519.h>
+#include <wolfssl/wolfcrypt/hash.h>
 
 #include "unit.h"
 
@@ -246,6 +247,82 @@ static void forms(void **state)
     importrows_expect(&c, &options);
 }
 
+static void put_url(struct buf *out, struct span bytes)
+{
+    size_t from = out->len;
+    base64_write(out, bytes);
+    while (out->len > from && out->at[out->len - 1] == '=')
+        out->len--;
+    for (size_t i = from; i < out->len; i++)
+        out->at[i] = out->at[i] == '+' ? '-' : out->at[i] == '/' ? '_' : out->at[i];
+}
+
+/* Signed as it should be, but under a header that says something else. */
+static void put_jws(struct buf *out, const char *header, ecc_key *key, WC_RNG *rng)
+{
+    uint8_t hash[32], der[100], signature[64] = {0};
+    word32 der_len = sizeof der, r_len = 32, s_len = 32;
+    uint8_t r[32], s[32];
+    size_t from = out->len;
+    put_url(out, span_text(header));
+    buf_put_text(out, ".");
+    put_url(out, span_text("{\"registrationId\":\"a\",\"endorsementKey\":\"x\"}"));
+    assert_int_equal(0, wc_Sha256Hash(out->at + from, (word32)(out->len - from), hash));
+    assert_int_equal(0, wc_ecc_sign_hash(hash, sizeof hash, der, &der_len, rng, key));
+    assert_int_equal(0, wc_ecc_sig_to_rs(der, der_len, r, &r_len, s, &s_len));
+    memcpy(signature + 32 - r_len, r, r_len);
+    memcpy(signature + 64 - s_len, s, s_len);
+    buf_put_text(out, ".");
+    put_url(out, SPAN_ARRAY(signature));
+}
+
+static void headers(void **state)
+{
+    static const struct {
+        const char *header;
+        bool good;
+    } table[] = {
+        {"{\"alg\":\"ES256\"}", true},
+        {"{\"alg\":\"ES256\",\"kid\":\"x\",\"jwk\":{}}", true},
+        {"{\"alg\":\"none\"}", false},
+        {"{\"alg\":\"ES256K\"}", false},
+        {"{\"alg\":\"es256\"}", false},
+        {"{\"alg\":256}", false},
+        {"{}", false},
+        {"{\"alg\":\"ES256\",\"crit\":[\"b64\"]}", false},
+        {"{\"alg\":\"none\",\"alg\":\"ES256\"}", false},
+        {"\"ES256\"", false},
+    };
+    (void)state;
+    WC_RNG rng;
+    ecc_key key;
+    uint8_t der[200];
+    char path[60];
+    assert_int_equal(0, wc_InitRng(&rng));
+    assert_int_equal(0, wc_ecc_init(&key));
+    assert_int_equal(0, wc_ecc_make_key_ex(&rng, 32, &key, ECC_SECP256R1));
+    int len = wc_EccPublicKeyToDer(&key, der, sizeof der, 1);
+    assert_true(len > 0);
+    (void)snprintf(path, sizeof path, "%s/header.pub", folder);
+    put_pem(path, "PUBLIC KEY", span_of(der, (size_t)len));
+    const char *signers[] = {path};
+    struct reader_options options = {.signers = signers, .signer_count = 1};
+    for (size_t i = 0; i < COUNT(table); i++) {
+        char text[2000];
+        struct buf out = BUF_OVER(text), jws = buf_over(text + 2, sizeof text - 10);
+        buf_put_text(&out, "[\"");
+        put_jws(&jws, table[i].header, &key, &rng);
+        memcpy(text + 2 + jws.len, "\"]", 2);
+        struct importrows_case c = {table[i].header, .bytes = span_of(text, jws.len + 4), .format = FORMAT_JWS,
+                                    .rows = {{.line = 1, .id = "a", .key = '!'}}};
+        if (!table[i].good)
+            c.rows[0] = (struct importrow){.line = 1, .broken = "no good ES256 signature"};
+        importrows_expect(&c, &options);
+    }
+    wc_ecc_free(&key);
+    (void)wc_FreeRng(&rng);
+}
+
 /* ---- manifests of files ---- */
 
 static enum err check(const char *manifest, const char *const *files, size_t count, int signer, uint64_t rows)
@@ -280,6 +357,7 @@ static void manifests(void **state)
     assert_int_equal(0, status);
     assert_ok(check(manifest, files, 2, EDWARDS, 3));
     assert_err(ERR_CONFIG, check(manifest, files, 2, EDWARDS, 2));
+    assert_err(ERR_CONFIG, check(manifest, files, 2, EDWARDS, 4));
     assert_err(ERR_CONFIG, check(manifest, files, 2, LINE, 3));
     assert_ok(check(manifest, again, 1, EDWARDS, 1));
     assert_err(ERR_CONFIG, check(manifest, missing, 2, EDWARDS, 3));
@@ -300,6 +378,7 @@ int main(void)
         cmocka_unit_test(signed_and_opened),
         cmocka_unit_test(payloads),
         cmocka_unit_test(forms),
+        cmocka_unit_test(headers),
         cmocka_unit_test(manifests),
     };
     return cmocka_run_group_tests(tests, make_signers, remove_signers);

@@ -153,7 +153,7 @@ static void windows_output(void **state)
          "IsPresent : True\nPublicKey : $x\n", .format = FORMAT_WINDOWS,
          .rows = {{1, .broken = "PublicKey shows no key"}, {4, NULL, 'f'}}},
         {"no TPM", "IsPresent : False\nPublicKey : \n", .format = FORMAT_WINDOWS, .rows = {{1, .broken = "no endorsement key"}}},
-        {"odd digits", "IsPresent : True\nPublicKey : $x0\n", .format = FORMAT_WINDOWS, .rows = {{1, NULL, '?'}}},
+        {"odd digits", "IsPresent : True\nPublicKey : $x0\n", .format = FORMAT_WINDOWS, .rows = {{1, NULL, '!'}}},
         {"no key at all", "IsPresent : True\n" HASH, .format = FORMAT_WINDOWS, .rows = {{1, NULL, 0}}},
         {"nothing", "\nhello\n", .format = FORMAT_WINDOWS, .rows = {{0}}},
     };
