@@ -17,6 +17,7 @@ import powercut
 
 LAB, TOOL, BUILD = os.environ["LAB"], sys.argv[1], os.environ["CRADLE_BUILD"]
 STEP = int(os.environ.get("CRADLE_POWERCUT_STEP", "25"))
+LOOK = int(os.environ.get("CRADLE_POWERCUT_LOOK", "5"))
 CUTS = int(os.environ.get("CUTS", "12"))
 SEED = int(os.environ.get("SEED", str(time.time_ns() % 1000000)))
 MODES = ["synced", "random", "random", "all"]
@@ -158,7 +159,7 @@ class Batches:
         at = self.checkpoints % STEP
         if at == 1 % STEP:
             self.cut(disk, f"at checkpoint {self.checkpoints}", True)
-        elif STEP <= 25 and at % 5 == 1:
+        elif self.checkpoints % LOOK == 0:
             self.cut(disk, f"at checkpoint {self.checkpoints}", False)
         if STEP == 1 or at == 3:
             self.countdown = self.rng.randrange(4000)
