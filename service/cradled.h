@@ -16,7 +16,7 @@ struct options {
     bool listen_given;                      /* --listen */
     char listen_address[64];
     uint16_t listen_port;
-    const char *id;                         /* of disable and enable */
+    const char *id;                         /* of disable and enable; what audit is to do */
 };
 
 /* The commands: each returns the program's exit status, having said on standard error why it is not
@@ -26,6 +26,11 @@ int command_serve(const struct options *o);
 int command_check(const struct options *o);
 int command_enable(const struct options *o);
 int command_disable(const struct options *o);
+int command_audit(const struct options *o);
+
+/* The key of the audit log. ERR_CONFIG, ERR_CRYPTO, with a reason. */
+MUST_USE enum err audit_key_read(const struct config *c, struct secret *ret_key,
+                                 struct config_reason *ret_reason);
 
 int64_t wall_now_s(void *unused);
 

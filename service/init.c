@@ -270,8 +270,12 @@ static enum err make_databases(const struct plan *p)
         complain("databases: %s", reason.text[0] != '\0' ? reason.text : err_text(e));
         return e;
     }
+    SECRET key = {.len = 0};
+    e = attest_root(&p->master, ATTEST_ROOT_AUDIT, &key);
+    if (e == ERR_OK)
+        e = store_audit_key(store, &key);
     store_close(store);
-    return ERR_OK;
+    return e;
 }
 
 static enum err make(struct plan *p)

@@ -4,6 +4,19 @@
 
 #include <stdio.h>
 
+/* A device is locked whether or not the key of the audit log can be had: without it the next process
+ * that has it chains the entry. */
+static enum err use_audit_key(const struct options *o, struct store *store)
+{
+    struct config c;
+    struct config_reason reason = {.text = ""};
+    SECRET key = {.len = 0};
+    if (config_read(o->data, &c, &reason) != ERR_OK ||
+        audit_key_read(&c, &key, &reason) != ERR_OK)
+        return ERR_OK;
+    return store_audit_key(store, &key);
+}
+
 static int set_enabled(const struct options *o, bool enabled)
 {
     struct store *store = NULL;
@@ -14,7 +27,9 @@ static int set_enabled(const struct options *o, bool enabled)
     enum err e = store_open(o->data, STORE_IMPORT, &store, &reason);
     if (e != ERR_OK)
         return complain("%s: %s", o->data, reason.text[0] != '\0' ? reason.text : err_text(e));
-    e = store_enrollment_set_enabled(store, &id, enabled, wall_now_s(NULL));
+    e = use_audit_key(o, store);
+    if (e == ERR_OK)
+        e = store_enrollment_set_enabled(store, &id, enabled, wall_now_s(NULL));
     store_close(store);
     if (e == ERR_ABSENT)
         return complain("%s: no such enrollment", id.text);

@@ -38,6 +38,8 @@ static const struct command {
      plain_options, command_disable},
     {"enable", "ID", "Lets a disabled device in again.",
      plain_options, command_enable},
+    {"audit", "verify|list", "Says whether the audit log is whole, or prints it as JSON Lines.",
+     plain_options, command_audit},
 };
 #define COMMANDS (sizeof commands / sizeof commands[0])
 
@@ -100,7 +102,7 @@ static error_t parse_option(int key, char *value, struct argp_state *state)
         if (p->options.data == NULL)
             argp_error(state, "--data DIR is needed");
         if (wants_id && p->options.id == NULL)
-            argp_error(state, "the registration id is missing");
+            argp_error(state, "%s is missing", p->command->arguments);
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;
@@ -130,7 +132,7 @@ static int usage(FILE *out)
 {
     fputs("Usage: cradled COMMAND --data DIR [OPTION...]\n\n", out);
     for (size_t i = 0; i < COMMANDS; i++)
-        fprintf(out, "  %-8s %-3s %s\n", commands[i].name, commands[i].arguments, commands[i].text);
+        fprintf(out, "  %-8s %-11s %s\n", commands[i].name, commands[i].arguments, commands[i].text);
     fputs("\n`cradled COMMAND --help` tells more.\n", out);
     return out == stdout ? 0 : 64; /* EX_USAGE, as argp has it */
 }

@@ -284,6 +284,14 @@ static enum err say_store(enum err e, const char *what, const struct store_reaso
     return e;
 }
 
+static enum err use_audit_key(struct service *s)
+{
+    struct config_reason unused;
+    SECRET key = {.len = 0};
+    TRY(audit_key_read(&s->config, &key, &unused));
+    return store_audit_key(s->store, &key);
+}
+
 static enum err open_registrar(struct service *s, struct registrar_config *rc)
 {
     struct store_reason reason = {.text = ""};
@@ -296,6 +304,7 @@ static enum err open_registrar(struct service *s, struct registrar_config *rc)
     TRY(copy_hubs(&s->config, rc));
     TRY(say_store(store_open(s->config.data_dir, STORE_SERVE, &s->store, &reason), "databases",
                   &reason));
+    TRY(say_store(use_audit_key(s), "audit log", &reason));
     TRY(say_store(registrar_open(rc, s->store, &s->registrar, &reason), "pending challenges",
                   &reason));
     for (int i = 0; i < s->loops; i++)

@@ -68,8 +68,9 @@ MUST_USE enum err attest_nonce_key(const struct secret *root, const struct attes
 /* The key a device speaks to its hub with. The hub plugin derives the same from the hub root. */
 MUST_USE enum err attest_hub_key(const struct secret *hub_root, const struct attest_binding *b,
                                  struct secret *ret_key);
-/* The roots of both, and of the service API's policy keys, from the master secret. */
-enum attest_root { ATTEST_ROOT_NONCE, ATTEST_ROOT_HUB, ATTEST_ROOT_POLICY };
+/* The roots of both, and of the service API's policy keys, and the key that the audit log is chained
+ * with, from the master secret. */
+enum attest_root { ATTEST_ROOT_NONCE, ATTEST_ROOT_HUB, ATTEST_ROOT_POLICY, ATTEST_ROOT_AUDIT };
 MUST_USE enum err attest_root(const struct secret *master, enum attest_root which,
                               struct secret *ret_root);
 

@@ -20,6 +20,8 @@ static const char *root_label(enum attest_root which)
         return "cradle hub root v1";
     case ATTEST_ROOT_POLICY:
         return "cradle policy root v1";
+    case ATTEST_ROOT_AUDIT:
+        return "cradle audit log key v1";
     }
     err_assert_failed(__FILE__, __LINE__, "a root without a label");
 }

@@ -59,7 +59,7 @@ static enum err name_operation(struct registrar_worker *w, enum substatus substa
 
 static enum substatus substatus_for(const struct subject *s, struct span hub)
 {
-    if (s->registration.generation == 0)
+    if (!s->registered)
         return SUBSTATUS_INITIAL;
     return span_equal(span_text(s->registration.hub), hub) ? SUBSTATUS_MIGRATED
                                                            : SUBSTATUS_REPROVISIONED;

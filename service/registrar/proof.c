@@ -31,13 +31,14 @@ enum err subject_find(struct registrar_worker *w, const struct regid *id,
     enum err e = store_enrollment_find(w->reader, id, &s->enrollment);
     if (e != ERR_OK && e != ERR_ABSENT)
         return e;
-    s->enrolled = e == ERR_OK;
+    s->enrolled = e == ERR_OK && s->enrollment.attestation == STORE_TPM;
     e = store_registration_find(w->reader, id, &s->registration);
     if (e != ERR_OK && e != ERR_ABSENT)
         return e;
-    s->registered = e == ERR_OK;
-    if (!s->registered)
-        s->registration = (struct store_registration){.generation = 0};
+    s->registered = e == ERR_OK && !s->registration.deleted;
+    if (!s->registered) /* of a deleted one the generation counts on */
+        s->registration = (struct store_registration){
+            .generation = e == ERR_OK ? s->registration.generation : 0};
     if (!s->enrolled) { /* so that what follows takes as long */
         s->enrollment = (struct store_enrollment){.ek_len = TPM_PUBLIC_CAP};
         s->enrollment.id = *id;

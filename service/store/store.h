@@ -1,15 +1,17 @@
-/* Purpose: enrollments (who may join) and registrations (who did), durable.
+/* Purpose: enrollments and groups (who may join) and registrations (who did), durable; and the audit
+ * log of who changed them.
  *
  * This header is the seam: SQLite stands behind it, PostgreSQL can stand beside it; nothing of
  * either shows. Enrollments and registrations are separate databases, so that a long import never
  * stalls a registration.
  *
- * One struct store per process; one struct store_reader per thread that looks things up. Writing of
- * registrations goes through one writer thread that commits whatever waits together and calls back
- * when it is durable. Rows are plain values: no pointer in them belongs to the store.
+ * One struct store per process; one struct store_reader per thread that looks things up. In a serving
+ * process each database has a writer thread that commits whatever waits together and calls back when
+ * it is durable. Rows are plain values: no pointer in them belongs to the store.
  *
  * Errors a caller can act on: ERR_STORE_BUSY and ERR_STORE (try later), ERR_STORE_FULL (no space),
- * ERR_STORE_SCHEMA (made by a newer version), ERR_ABSENT (no such row), ERR_CONFLICT, ERR_DUPLICATE.
+ * ERR_STORE_SCHEMA (made by a newer version), ERR_ABSENT (no such row), ERR_CONFLICT, ERR_DUPLICATE,
+ * ERR_ETAG.
  */
 #ifndef STORE_H
 #define STORE_H
@@ -29,20 +31,41 @@ enum store_ek_grade {
     STORE_EK_CERTIFICATE_TRUSTED, /* and it leads to a trusted root */
 };
 
+/* How a device proves who it is. */
+enum store_attestation { STORE_TPM, STORE_SYMMETRIC_KEY, STORE_X509 };
+
 struct store_enrollment {
     struct regid id;
     struct regid device_id;                 /* same as id unless the row said otherwise */
+    enum store_attestation attestation;     /* all but STORE_TPM: no EK, but a credential */
     uint8_t ek[TPM_PUBLIC_CAP];             /* TPM2B_PUBLIC */
-    size_t ek_len;
-    uint8_t ek_hash[TPM_KEY_HASH_LEN];      /* tpm_public_key_hash: unique over all enrollments */
+    size_t ek_len;                          /* 0 where there is no EK */
+    uint8_t ek_hash[TPM_KEY_HASH_LEN];      /* tpm_public_key_hash: unique over all enrollments; zeros
+                                               where there is no EK */
     uint8_t srk[TPM_PUBLIC_CAP];            /* TPM2B_PUBLIC; srk_len 0 when not known */
     size_t srk_len;
     bool pin_srk;                           /* refuse any other SRK */
     bool enabled;
     enum store_ek_grade ek_grade;
     int64_t profile;                        /* store_batch_profile; 0: none */
+    uint64_t number;                        /* its place among all: growing, never used again; 0 until
+                                               stored, not looked at when it is */
+    uint64_t revision;                      /* 1 when new, grows with each change; likewise */
     int64_t created_s, updated_s;
 };
+
+/* Many devices that are let in by one credential. */
+struct store_group {
+    struct regid id;
+    enum store_attestation attestation;
+    bool enabled;
+    int64_t profile;
+    uint64_t number, revision;              /* as an enrollment's */
+    int64_t created_s, updated_s;
+};
+/* What proves a device of a row without an EK, or of a group: keys (wrapped by the caller: nothing of a
+ * secret may be read from the database), certificates. Opaque here. */
+#define STORE_CREDENTIAL_CAP 16384
 
 /* What many enrollments have in common: whom their devices belong to and where they go. Texts; an
  * empty one says nothing. */
@@ -50,11 +73,14 @@ struct store_enrollment {
 #define STORE_HUBS_CAP 2048
 #define STORE_ALLOCATION_CAP 16
 #define STORE_TWIN_CAP 8192
+#define STORE_DOCUMENT_CAP 16384
 struct store_profile {
     char tags[STORE_TAGS_CAP];             /* sorted, a comma between */
     char hubs[STORE_HUBS_CAP];             /* linked hubs it may be assigned to, likewise */
     char allocation[STORE_ALLOCATION_CAP]; /* hashed, geoLatency, static or custom */
     char twin[STORE_TWIN_CAP];             /* initial twin, compact JSON */
+    char document[STORE_DOCUMENT_CAP];     /* all settings as the service API was given them, compact
+                                              JSON; the importer has none */
 };
 
 struct store_registration {
@@ -69,15 +95,22 @@ struct store_registration {
     char operation_id[STORE_OPERATION_CAP];
     int64_t challenge_window;               /* of the nonce key that led to it: polls verify by it */
     char etag[STORE_ETAG_CAP];
+    struct regid group;                     /* that let it in; "" where an enrollment of its own did */
+    bool deleted;                           /* by an operator: only its generation counts, for the next
+                                               assignment; to everybody else it is absent */
+    uint64_t number;                        /* of the row, growing; not looked at when it is stored */
+    struct span payload;                    /* JSON for the device; borrowed until done. Never filled
+                                               by a look-up: store_payload_find */
     int64_t created_s, updated_s;
 };
+#define STORE_PAYLOAD_CAP 16384
 
 /* ---- opening ---- */
 struct store;
 enum store_mode {
     STORE_CREATE, /* makes the databases, all or nothing, in a data_dir that is there; then as
                      STORE_IMPORT; ERR_DUPLICATE if there are any */
-    STORE_SERVE,  /* reads, and writes registrations: starts the writer thread */
+    STORE_SERVE,  /* reads, and writes registrations and the operator's changes: starts the writers */
     STORE_IMPORT, /* reads, and writes enrollments; beside a serving process, or without one */
     STORE_READ,   /* for the hub: needs no service running, never writes a row */
 };
@@ -112,16 +145,46 @@ MUST_USE enum err store_certificate_find(struct store_reader *r, const struct re
                                          struct buf *out);
 MUST_USE enum err store_registration_find(struct store_reader *r, const struct regid *id,
                                           struct store_registration *ret_row);
-/* For the hub: the registration of a device id, with its enrollment. */
+MUST_USE enum err store_group_find(struct store_reader *r, const struct regid *id,
+                                   struct store_group *ret_group);
+/* By the number of an enrollment or a group. ERR_ABSENT: none. ERR_FULL. */
+MUST_USE enum err store_credential_find(struct store_reader *r, uint64_t enrollment,
+                                        struct buf *out);
+MUST_USE enum err store_group_credential_find(struct store_reader *r, uint64_t group,
+                                              struct buf *out);
+/* Of a registration, by its number; nothing is put into out where there is none. ERR_FULL. */
+MUST_USE enum err store_payload_find(struct store_reader *r, uint64_t registration,
+                                     struct buf *out);
+/* For the hub: the registration of a device id, with its enrollment. A deleted one is absent. */
 MUST_USE enum err store_device_find(struct store_reader *r, const struct regid *device_id,
                                     struct store_registration *ret_registration,
                                     struct store_enrollment *ret_enrollment);
+/* Pages: rows in the order of their number, the first with one above `after`. ERR_ABSENT: no more.
+ * Nothing is held from one call to the next, and rows that come and go meanwhile disturb nothing: who
+ * is there all the while is met once. */
+MUST_USE enum err store_enrollment_next(struct store_reader *r, uint64_t after,
+                                        struct store_enrollment *ret_row);
+MUST_USE enum err store_group_next(struct store_reader *r, uint64_t after,
+                                   struct store_group *ret_group);
+/* Those that the group has let in. */
+MUST_USE enum err store_registration_next(struct store_reader *r, const struct regid *group,
+                                          uint64_t after, struct store_registration *ret_row);
+/* Every enrollment from there on in one go, for searching: until visit returns false. It must not call
+ * this reader. */
+MUST_USE enum err store_enrollment_scan(struct store_reader *r, uint64_t after,
+                                        bool (*visit)(void *arg, const struct store_enrollment *row),
+                                        void *arg);
+/* Between the two, all look-ups of enrollments, groups, profiles and credentials see the same moment;
+ * short, for the log cannot be shortened meanwhile. Ending what was not begun is fine. */
+MUST_USE enum err store_reader_hold(struct store_reader *r);
+void store_reader_release(struct store_reader *r);
 /* A number that differs whenever either database may have changed since; cheap (no query). */
 MUST_USE enum err store_reader_version(struct store_reader *r, uint64_t *ret_version);
 
 /* ---- writing registrations (STORE_SERVE) ---- */
 /* Queues `row`, copied. It is written only if the stored generation is row->generation - 1 (no row
- * counts as 0) and the enrollment of that id is still there, enabled and has row->ek_hash; else
+ * counts as 0) and the enrollment of that id is still there, enabled and has row->ek_hash (zeros: no
+ * EK), or with row->group: the group is there and enabled, and no enrollment of that id; else
  * ERR_CONFLICT. `done` is called once, on the writer thread, after the commit is durable or has
  * failed: it must be short and must not call the store. created_s of an existing row is kept. */
 struct store_waiter {
@@ -131,6 +194,95 @@ struct store_waiter {
  * is not called. */
 MUST_USE enum err store_registration_assign(struct store *s, const struct store_registration *row,
                                             struct store_waiter *w);
+
+/* ---- the audit log: append-only, chained ----
+ * Each database has its own, so that an entry is durable exactly when its change is. Every entry holds
+ * an HMAC over itself and the one before, and the end of the chain is signed: an entry that was
+ * altered, removed, moved or cut off is found. The key stays outside the database. Entries of a process
+ * without the key (the importer) are chained by the next one that has it. */
+#define STORE_AUDIT_WHO_CAP 64
+#define STORE_AUDIT_WHAT_CAP 32
+#define STORE_AUDIT_OBJECT_CAP 16
+#define STORE_AUDIT_REASON_CAP 480
+struct store_audit {
+    char who[STORE_AUDIT_WHO_CAP];         /* a policy's name, a user of this machine */
+    char what[STORE_AUDIT_WHAT_CAP];
+    char object[STORE_AUDIT_OBJECT_CAP];   /* what kind of thing */
+    struct regid id;                       /* which one; "": none or several */
+    enum err outcome;
+    char reason[STORE_AUDIT_REASON_CAP];   /* the true one, of a refusal; "": none */
+    int64_t at_s;
+};
+/* The key, once, right after store_open, in every mode but STORE_READ. Chains what others have left;
+ * where the database is busy or full that is done with the next entry instead. */
+MUST_USE enum err store_audit_key(struct store *s, const struct secret *key);
+/* STORE_SERVE: an entry about what changed nothing, as a refused call. Nobody is told when it is
+ * durable. ERR_UNAVAILABLE: the queue is full; ERR_STORE. What could not be written is counted, and a
+ * later entry tells how many. Whoever lets strangers cause entries has to limit them. */
+MUST_USE enum err store_audit_append(struct store *s, const struct store_audit *entry);
+/* The two logs: of enrollments, groups and calls; of registrations. */
+enum store_log { STORE_LOG_ENROLLMENTS, STORE_LOG_REGISTRATIONS, STORE_LOGS };
+/* The first entry with a number above `after`. ERR_ABSENT: no more. */
+MUST_USE enum err store_audit_next(struct store_reader *r, enum store_log log, uint64_t after,
+                                   uint64_t *ret_number, struct store_audit *ret_entry);
+struct store_audit_verdict {
+    uint64_t chained;    /* entries whose chain holds, up to the first wrong one */
+    uint64_t unchained;  /* behind the end, by processes without the key */
+    uint64_t wrong;      /* number of the first that is altered, missing or not in its place; 0: none */
+    bool sealed;         /* the end's signature is right */
+    uint8_t hash[32];    /* of the last entry whose chain holds: an older state of the whole log would
+                            pass, so whoever fears that keeps this elsewhere */
+};
+/* ERR_OK: the log could be read; what it is worth is in the verdict. */
+MUST_USE enum err store_audit_verify(struct store_reader *r, enum store_log log,
+                                     const struct secret *key,
+                                     struct store_audit_verdict *ret_verdict);
+
+/* ---- the operator's changes (STORE_SERVE) ---- */
+enum store_object { STORE_ENROLLMENT, STORE_GROUP, STORE_REGISTRATION };
+enum store_match {
+    STORE_MATCH_ABSENT,   /* put: there must be none of this id: ERR_DUPLICATE */
+    STORE_MATCH_ANY,      /* put: made or overwritten; removal: must be there: ERR_ABSENT */
+    STORE_MATCH_PRESENT,  /* must be there: ERR_ABSENT */
+    STORE_MATCH_REVISION, /* must be there with this number and revision: ERR_ABSENT, ERR_ETAG */
+};
+/* Which value of a change that failed with ERR_DUPLICATE belongs to another row. */
+enum store_taken { STORE_TAKEN_NOTHING, STORE_TAKEN_ID, STORE_TAKEN_KEY, STORE_TAKEN_DEVICE };
+
+/* An enrollment or a group is put or removed; a registration only removed: its row stays, marked, with
+ * its generation one higher, so that all keys of before are dead and none ever comes again. Removing
+ * an enrollment leaves its registration for the same reason.
+ * A put writes the whole row with its profile and credential; created_s of an existing one is kept.
+ * An EK certificate goes when the EK changes. */
+struct store_change {
+    enum store_object object;
+    enum store_match match;
+    bool remove;
+    union {
+        struct regid id; /* of each object, and all that counts for a removal */
+        struct store_enrollment enrollment;
+        struct store_group group;
+    };
+    const struct store_profile *profile; /* NULL: none. Borrowed until done */
+    struct span credential;              /* empty: none. Borrowed until done */
+    struct store_audit audit;            /* written with the change, or with its refusal; the outcome
+                                            and, if none is given, the reason are put in */
+    /* In, for STORE_MATCH_REVISION; out, on success: of the row as it is now. A registration's revision
+     * is its generation. */
+    uint64_t number, revision;
+    /* out */
+    enum err outcome;
+    enum store_taken taken;
+    struct regid other;                  /* the row it belongs to */
+};
+/* Queues a list: each change is tried by itself, in order, all in one commit with whatever else waits;
+ * a failed one does not touch the others. `w` is told once, ERR_OK when the commit is durable: then each
+ * has its outcome; otherwise nothing of the list is written and every outcome is that error. The list
+ * and what it borrows must stay until then. Either registrations or others in one list.
+ * ERR_UNAVAILABLE, ERR_STORE: not queued. Outcomes beside those named: ERR_STORE and its like. */
+#define STORE_CHANGES_MAX 10
+MUST_USE enum err store_change_apply(struct store *s, struct store_change *changes, size_t count,
+                                     struct store_waiter *w);
 
 /* ---- writing enrollments (STORE_IMPORT) ---- */
 /* One transaction of at most STORE_BATCH_MAX rows: begin, put…, commit or rollback. The write lock
@@ -166,8 +318,8 @@ void store_batch_rollback(struct store_batch *b);            /* frees b; NULL is
 /* ---- the first load (STORE_IMPORT) ----
  * Into a fresh file, with indexes once all rows are there; then it takes the place of the empty
  * database at once. For that nobody else may have the database open, and no reader of this process:
- * ERR_STORE_BUSY. ERR_DUPLICATE: there are enrollments already. In both cases nothing has changed,
- * and batches will do. */
+ * ERR_STORE_BUSY. ERR_DUPLICATE: there are enrollments already, or have been. In both cases nothing has
+ * changed, and batches will do. Groups and the audit log stay. */
 struct store_load;
 MUST_USE enum err store_load_begin(struct store *s, struct store_load **ret_load,
                                    struct store_reason *ret_reason);

@@ -10,6 +10,7 @@ static inline sqlite3 *back_door_open(const char *file)
     sqlite3 *db = NULL;
 
     assert_int_equal(sqlite3_open_v2(path_of(file), &db, SQLITE_OPEN_READWRITE, NULL), SQLITE_OK);
+    (void)sqlite3_busy_timeout(db, 5000);
     return db;
 }
 

@@ -147,16 +147,38 @@ static void rows_done(struct store_waiter *waiter, enum err outcome)
     (void)pthread_mutex_unlock(&w->lock);
 }
 
+static enum err rows_wait(struct rows_waiter *w)
+{
+    (void)pthread_mutex_lock(&w->lock);
+    while (!w->done)
+        (void)pthread_cond_wait(&w->told, &w->lock);
+    (void)pthread_mutex_unlock(&w->lock);
+    return w->outcome;
+}
+
+#define ROWS_WAITER                                                                                \
+    {.waiter = {.done = rows_done}, .lock = PTHREAD_MUTEX_INITIALIZER,                             \
+     .told = PTHREAD_COND_INITIALIZER}
+
 enum err rows_assign(struct store *s, const struct store_registration *row)
 {
-    struct rows_waiter w = {.waiter = {.done = rows_done},
-                            .lock = PTHREAD_MUTEX_INITIALIZER,
-                            .told = PTHREAD_COND_INITIALIZER};
+    struct rows_waiter w = ROWS_WAITER;
 
     TRY(store_registration_assign(s, row, &w.waiter));
-    (void)pthread_mutex_lock(&w.lock);
-    while (!w.done)
-        (void)pthread_cond_wait(&w.told, &w.lock);
-    (void)pthread_mutex_unlock(&w.lock);
-    return w.outcome;
+    return rows_wait(&w);
+}
+
+enum err rows_change_list(struct store *s, struct store_change *changes, size_t count)
+{
+    struct rows_waiter w = ROWS_WAITER;
+
+    TRY(store_change_apply(s, changes, count, &w.waiter));
+    return rows_wait(&w);
+}
+
+enum err rows_change(struct store *s, struct store_change *change)
+{
+    enum err e = rows_change_list(s, change, 1);
+
+    return e == ERR_OK ? change->outcome : e;
 }

@@ -22,5 +22,8 @@ void rows_enroll(const char *dir, const struct store_enrollment *row);
 
 /* Assigns and waits for the outcome. */
 enum err rows_assign(struct store *s, const struct store_registration *row);
+/* Applies and waits. One: its outcome, or why the list as a whole failed. */
+enum err rows_change_list(struct store *s, struct store_change *changes, size_t count);
+enum err rows_change(struct store *s, struct store_change *change);
 
 #endif

@@ -32,7 +32,7 @@ static void refuses_what_a_newer_version_made(void **state)
         back_door(files[file], "PRAGMA user_version = 1000");
         for (size_t i = 0; i < 3; i++)
             assert_refused(all_modes[i], ERR_STORE_SCHEMA, "newer");
-        back_door(files[file], file == 0 ? "PRAGMA user_version = 2" : "PRAGMA user_version = 1");
+        back_door(files[file], file == 0 ? "PRAGMA user_version = 4" : "PRAGMA user_version = 2");
     }
     store_close(open_store(STORE_SERVE));
 }

@@ -339,11 +339,22 @@ static void t26_stolen_databases_hold_nothing_secret(void **state)
         const char *file, *columns;
     } tables[] = {
         {ENROLLMENTS_FILE,
-         "audit(number,at_s,what,id,device_id,ek_hash,by_id,by_ek_hash) certificate(enrollment,der) "
-         "enrollment(number,id,device_id,ek_hash,pin_srk,enabled,ek_grade,profile,created_s,"
-         "updated_s,ek,srk) profile(number,tags,hubs,allocation,twin)"},
-        {REGISTRATIONS_FILE, "registration(number,id,device_id,generation,ek_hash,hub,operation_id,"
-                             "challenge_window,etag,created_s,updated_s,srk)"},
+         "audit(number,at_s,who,what,object,id,outcome,reason,hash) "
+         "audit_end(one,number,hash,signature) certificate(enrollment,der) "
+         /* wrapped before they come to the store */
+         "credential(enrollment,value) "
+         "enrollment(number,id,device_id,ek_hash,pin_srk,enabled,ek_grade,attestation,revision,profile,"
+         "created_s,updated_s,ek,srk) "
+         "enrollment_group(number,id,attestation,enabled,profile,revision,created_s,updated_s) "
+         "group_credential(enrollment_group,value) "
+         "profile(number,tags,hubs,allocation,twin,document,hash,uses) spent(one,number) "
+         "sqlite_sequence(name,seq)"},
+        {REGISTRATIONS_FILE,
+         "audit(number,at_s,who,what,object,id,outcome,reason,hash) "
+         "audit_end(one,number,hash,signature) "
+         "registration(number,id,device_id,generation,ek_hash,hub,operation_id,"
+         "challenge_window,etag,created_s,updated_s,srk,group_id,deleted,payload) "
+         "sqlite_sequence(name,seq)"},
     };
 
     (void)state;

@@ -1,14 +1,17 @@
 #include "internal.h"
 #include "row.h"
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 struct store_batch {
     struct store *store;
     int rows;
     bool locked;       /* the transaction is open */
     int64_t locked_us; /* since then, by the monotonic clock */
+    uint64_t fresh;    /* the next row's number, where the one above the highest was used; else 0 */
     enum err failed;   /* the first error: nothing of the batch will be kept */
 };
 
@@ -41,7 +44,7 @@ static enum err batch_lock(struct store_batch *b)
     TRY(batchlog_begin(b->store));
     b->locked = true;
     b->locked_us = batch_now_us();
-    return ERR_OK;
+    return row_find_number_or_none(&b->store->import, ENROLLMENT_FRESH_NUMBER, &b->fresh);
 }
 
 int64_t store_batch_held_us(const struct store_batch *b)
@@ -49,32 +52,12 @@ int64_t store_batch_held_us(const struct store_batch *b)
     return b->locked ? batch_now_us() - b->locked_us : 0;
 }
 
-static enum err batch_device_taken(struct db *db, const struct store_enrollment *row,
-                                   bool *ret_taken)
+static enum err batch_insert(struct store_batch *b, const struct store_enrollment *row,
+                             bool *ret_written)
 {
-    QUERY q = query_on(db, ENROLLMENT_DEVICE_TAKEN);
-
-    query_put_text(&q, row->device_id.text);
-    query_put_text(&q, row->id.text);
-    TRY(query_row(&q));
-    *ret_taken = query_take_integer(&q, 0, 1) == 1;
-    return query_row_end(&q);
-}
-
-/* Nothing is written if any of the unique values is there already. */
-static enum err batch_insert(struct db *db, const struct store_enrollment *row, bool *ret_written)
-{
-    bool taken = false;
-
-    TRY(batch_device_taken(db, row, &taken));
-    if (taken) {
-        *ret_written = false;
-        return ERR_OK;
-    }
-    QUERY q = query_on(db, ENROLLMENT_INSERT);
-    row_put_enrollment(&q, row);
-    TRY(query_done(&q));
-    *ret_written = db_changes(db) == 1;
+    TRY(row_insert_enrollment(&b->store->import, row, b->fresh, ret_written));
+    if (*ret_written)
+        b->fresh = 0;
     return ERR_OK;
 }
 
@@ -117,7 +100,7 @@ static enum err batch_put(struct store_batch *b, const struct store_enrollment *
     bool written = false;
 
     TRY(batch_lock(b));
-    TRY(batch_insert(&b->store->import, row, &written));
+    TRY(batch_insert(b, row, &written));
     if (!written)
         return batch_explain(&b->store->import, row, ret_outcome, ret_other);
     *ret_outcome = STORE_PUT_NEW;
@@ -136,32 +119,13 @@ enum err store_batch_put(struct store_batch *b, const struct store_enrollment *r
     return b->failed;
 }
 
-static enum err batch_profile(struct store_batch *b, const struct store_profile *profile,
-                              int64_t *ret_number)
-{
-    TRY(batch_lock(b));
-    {
-        QUERY q = query_on(&b->store->import, PROFILE_PUT);
-        row_put_profile(&q, profile);
-        TRY(query_done(&q));
-    }
-    return row_find_profile_number(&b->store->import, profile, ret_number);
-}
-
-bool batch_profile_is_empty(const struct store_profile *p)
-{
-    return p->tags[0] == 0 && p->hubs[0] == 0 && p->allocation[0] == 0 && p->twin[0] == 0;
-}
-
 enum err store_batch_profile(struct store_batch *b, const struct store_profile *profile,
                              int64_t *ret_number)
 {
     TRY(b->failed);
-    if (batch_profile_is_empty(profile)) {
-        *ret_number = 0;
-        return ERR_OK;
-    }
-    b->failed = batch_profile(b, profile, ret_number);
+    b->failed = batch_lock(b);
+    if (b->failed == ERR_OK)
+        b->failed = row_settle_profile(&b->store->import, profile, ret_number);
     return b->failed;
 }
 
@@ -184,8 +148,10 @@ static enum err batch_clear_way(struct db *db, enum statement which,
     query_put_text(&q, row->id.text);
     query_put_text(&q, row->device_id.text);
     query_put_blob(&q, row->ek_hash, sizeof row->ek_hash);
-    if (which == ENROLLMENT_AUDIT_REPLACED)
+    if (which == ENROLLMENT_AUDIT_REPLACED) {
         query_put_integer(&q, row->updated_s);
+        query_put_text(&q, "ekpub-import");
+    }
     return query_done(&q);
 }
 
@@ -196,9 +162,9 @@ static enum err batch_replace(struct store_batch *b, const struct store_enrollme
 
     TRY(batch_lock(b));
     TRY(batch_clear_way(db, ENROLLMENT_AUDIT_REPLACED, row));
-    TRY(batch_clear_way(db, ENROLLMENT_DELETE_CERTIFICATE, row));
     TRY(batch_clear_way(db, ENROLLMENT_DELETE, row));
-    TRY(batch_insert(db, row, &written));
+    TRY(row_find_number_or_none(db, ENROLLMENT_FRESH_NUMBER, &b->fresh));
+    TRY(batch_insert(b, row, &written));
     return written ? ERR_OK : ERR_STORE;
 }
 
@@ -267,14 +233,37 @@ static enum err batch_set_enabled(struct db *db, const struct regid *id, bool en
     return db_changes(db) == 1 ? ERR_OK : ERR_ABSENT;
 }
 
+/* The entry is written also when there is no such enrollment. */
+static enum err batch_set_enabled_on_record(struct store *s, const struct regid *id, bool enabled,
+                                            int64_t now_s, enum err *ret_outcome)
+{
+    struct audit_chain chain = {.key = s->place.audit_keyed ? &s->place.audit_key : NULL};
+    struct store_audit entry = {.object = "enrollment", .id = *id, .at_s = now_s};
+
+    (void)snprintf(entry.who, sizeof entry.who, "uid %u", (unsigned)getuid());
+    (void)snprintf(entry.what, sizeof entry.what, "%s", enabled ? "enable" : "disable");
+    TRY(db_begin(&s->import));
+    enum err e = batch_set_enabled(&s->import, id, enabled, now_s);
+    if (e != ERR_OK && e != ERR_ABSENT)
+        return e;
+    entry.outcome = *ret_outcome = e;
+    TRY(audit_add(&s->import, &chain, &entry));
+    TRY(audit_end(&s->import, &chain));
+    return db_commit(&s->import);
+}
+
 enum err store_enrollment_set_enabled(struct store *s, const struct regid *id, bool enabled,
                                       int64_t now_s)
 {
+    enum err outcome = ERR_INTERNAL;
+
     ERR_ASSERT(s->import.handle != NULL && !s->in_batch);
     if (atomic_load(&s->place.broken))
         return ERR_STORE;
     batchlog_end(s);
-    enum err e = batch_set_enabled(&s->import, id, enabled, now_s);
+    enum err e = batch_set_enabled_on_record(s, id, enabled, now_s, &outcome);
+    if (e != ERR_OK)
+        db_abandon(&s->import);
     store_place_note(&s->place, &s->import);
-    return e;
+    return e == ERR_OK ? outcome : e;
 }

@@ -75,7 +75,7 @@ static void log_cut_off(struct store *s)
         }
         (void)nanosleep(&(struct timespec){.tv_nsec = LOG_EMPTY_PAUSE_NS}, NULL);
     }
-    (void)sqlite3_busy_timeout(s->import.handle, STORE_IMPORT_BUSY_WAIT_MS);
+    db_take_turns(&s->import, STORE_IMPORT_BUSY_WAIT_MS);
 }
 
 /* Leaves the log without a pin, and empty where nobody is in the way. */
@@ -100,12 +100,12 @@ static void log_shorten(struct store *s)
 static enum err log_begin_lazily(struct store *s)
 {
     TRY(log_set_lazy(s, true));
-    TRY(db_run(&s->import, ENROLLMENT_BEGIN));
+    TRY(db_begin(&s->import));
     if (s->batchlog.growing || log_is_empty(s))
         return ERR_OK;
     db_abandon(&s->import);
     TRY(log_set_lazy(s, false));
-    return db_run(&s->import, ENROLLMENT_BEGIN);
+    return db_begin(&s->import);
 }
 
 enum err batchlog_begin(struct store *s)
@@ -118,7 +118,7 @@ enum err batchlog_begin(struct store *s)
     if (s->import.wal_frames >= LOG_FRAMES_LONG) {
         log_unpin(s);
         TRY(log_set_lazy(s, false));
-        return db_run(&s->import, ENROLLMENT_BEGIN);
+        return db_begin(&s->import);
     }
     if (!l->pinned)
         TRY(log_pin(s));

@@ -1,7 +1,8 @@
 /* Moving the logs into the databases costs two fsyncs and many page writes: on this thread, never on
  * the writer's. A passive checkpoint disturbs nobody, but under unbroken load it never quite catches
  * up with the writer, and the log would grow without end; so a long log is followed by a restart,
- * which holds the writer up for the few pages that the passive one left over. */
+ * which holds the writer up for the few pages that the passive one left over. What an importer writes
+ * into the log of enrollments is looked after at each tick. */
 #include "internal.h"
 #include <errno.h>
 #include <pthread.h>
@@ -13,6 +14,14 @@
 #define CHECKPOINT_TICK_S 2            /* for what an importer wrote, and after a burst */
 #define CHECKPOINT_BUSY_WAIT_MS 50     /* a restart waits that long for a long reader, lock in hand */
 
+/* One database, and its writer. */
+struct side {
+    int frames;      /* in the log after the writer's last commit */
+    int due;         /* at so many the next checkpoint is worth its price */
+    bool writing;    /* the writer is inside a transaction */
+    bool restarting; /* it may not begin another */
+};
+
 struct checkpointer {
     struct store_place *place;
     struct db db[DATABASE_COUNT];
@@ -20,12 +29,9 @@ struct checkpointer {
     bool started;
     pthread_mutex_t lock;
     pthread_cond_t wanted; /* for this thread */
-    pthread_cond_t opened; /* for the writer */
+    pthread_cond_t opened; /* for the writers */
     /* under the lock */
-    int frames;      /* in the log of registrations after the last commit */
-    int due;         /* at so many the next checkpoint is worth its price */
-    bool writing;    /* the writer is inside a transaction */
-    bool restarting; /* it may not begin another */
+    struct side sides[DATABASE_COUNT];
     bool stopping;
 };
 
@@ -39,23 +45,25 @@ static void checkpointer_set_wait(pthread_cond_t *ret_cond)
     (void)pthread_condattr_destroy(&monotonic);
 }
 
-void checkpointer_enter(struct checkpointer *c)
+void checkpointer_enter(struct checkpointer *c, enum database which)
 {
     (void)pthread_mutex_lock(&c->lock);
-    while (c->restarting)
+    while (c->sides[which].restarting)
         (void)pthread_cond_wait(&c->opened, &c->lock);
-    c->writing = true;
+    c->sides[which].writing = true;
     (void)pthread_mutex_unlock(&c->lock);
 }
 
-void checkpointer_leave(struct checkpointer *c, int wal_frames)
+void checkpointer_leave(struct checkpointer *c, enum database which, int wal_frames)
 {
+    struct side *s = &c->sides[which];
+
     (void)pthread_mutex_lock(&c->lock);
-    if (wal_frames < c->frames) /* the writer began the log anew */
-        c->due = CHECKPOINT_STEP_FRAMES;
-    c->frames = wal_frames;
-    c->writing = false;
-    if (c->frames >= c->due || c->restarting)
+    if (wal_frames < s->frames) /* the writer began the log anew */
+        s->due = CHECKPOINT_STEP_FRAMES;
+    s->frames = wal_frames;
+    s->writing = false;
+    if (s->frames >= s->due || s->restarting)
         (void)pthread_cond_signal(&c->wanted);
     (void)pthread_mutex_unlock(&c->lock);
 }
@@ -71,30 +79,37 @@ static enum err checkpointer_do(struct checkpointer *c, enum database which,
 
 /* SQLite's own waiting for the writer is a poll that a busy writer never lets through: it is kept out
  * here instead. */
-static enum err checkpointer_restart(struct checkpointer *c)
+static enum err checkpointer_restart(struct checkpointer *c, enum database which)
 {
+    struct side *s = &c->sides[which];
+
     (void)pthread_mutex_lock(&c->lock);
-    c->restarting = true;
-    while (c->writing)
+    s->restarting = true;
+    while (s->writing)
         (void)pthread_cond_wait(&c->wanted, &c->lock);
     (void)pthread_mutex_unlock(&c->lock);
-    enum err e = checkpointer_do(c, REGISTRATIONS, DB_CHECKPOINT_RESTART);
+    enum err e = checkpointer_do(c, which, DB_CHECKPOINT_RESTART);
     (void)pthread_mutex_lock(&c->lock);
-    c->restarting = false;
-    (void)pthread_cond_signal(&c->opened);
+    s->restarting = false;
+    (void)pthread_cond_broadcast(&c->opened);
     (void)pthread_mutex_unlock(&c->lock);
     return e;
 }
 
 /* Returns at how many frames to come again. */
-static int checkpointer_round(struct checkpointer *c, int frames)
+static int checkpointer_round(struct checkpointer *c, enum database which, int frames)
 {
-    (void)!checkpointer_do(c, REGISTRATIONS, DB_CHECKPOINT_PASSIVE);
+    (void)!checkpointer_do(c, which, DB_CHECKPOINT_PASSIVE);
     if (frames < CHECKPOINT_RESTART_FRAMES || atomic_load(&c->place->broken))
         return frames + CHECKPOINT_STEP_FRAMES;
-    if (checkpointer_restart(c) == ERR_OK)
+    if (checkpointer_restart(c, which) == ERR_OK)
         return CHECKPOINT_STEP_FRAMES;
     return frames + CHECKPOINT_RESTART_FRAMES;
+}
+
+static bool checkpointer_is_due(const struct checkpointer *c, enum database which)
+{
+    return c->sides[which].frames >= c->sides[which].due;
 }
 
 /* True: there is work. False: the tick passed, or it is over. */
@@ -105,31 +120,41 @@ static bool checkpointer_wait(struct checkpointer *c)
 
     (void)clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_sec += CHECKPOINT_TICK_S;
-    while (!c->stopping && c->frames < c->due && waited != ETIMEDOUT)
+    while (!c->stopping && !checkpointer_is_due(c, ENROLLMENTS) &&
+           !checkpointer_is_due(c, REGISTRATIONS) && waited != ETIMEDOUT)
         waited = pthread_cond_timedwait(&c->wanted, &c->lock, &until);
-    return c->frames >= c->due;
+    return checkpointer_is_due(c, ENROLLMENTS) || checkpointer_is_due(c, REGISTRATIONS);
+}
+
+/* At a tick both; otherwise who asked for it. */
+static void checkpointer_visit(struct checkpointer *c, enum database which, bool tick)
+{
+    (void)pthread_mutex_lock(&c->lock);
+    bool due = checkpointer_is_due(c, which);
+    int frames = c->sides[which].frames, next = INT32_MAX;
+    (void)pthread_mutex_unlock(&c->lock);
+    if (!due && !tick)
+        return;
+    if (!atomic_load(&c->place->broken))
+        next = checkpointer_round(c, which, frames);
+    (void)pthread_mutex_lock(&c->lock);
+    c->sides[which].due = next;
+    (void)pthread_mutex_unlock(&c->lock);
 }
 
 static void *checkpointer_run(void *arg)
 {
     struct checkpointer *c = arg;
 
-    (void)pthread_mutex_lock(&c->lock);
-    while (!c->stopping) {
-        bool due = checkpointer_wait(c);
-        int frames = c->frames;
-        (void)pthread_mutex_unlock(&c->lock);
-        int next = 0;
-        if (!atomic_load(&c->place->broken)) {
-            next = checkpointer_round(c, frames);
-            if (!due)
-                (void)!checkpointer_do(c, ENROLLMENTS, DB_CHECKPOINT_PASSIVE);
-        }
+    for (;;) {
         (void)pthread_mutex_lock(&c->lock);
-        c->due = next != 0 ? next : INT32_MAX;
+        bool tick = !checkpointer_wait(c), stopping = c->stopping;
+        (void)pthread_mutex_unlock(&c->lock);
+        if (stopping)
+            return NULL;
+        checkpointer_visit(c, REGISTRATIONS, tick);
+        checkpointer_visit(c, ENROLLMENTS, tick);
     }
-    (void)pthread_mutex_unlock(&c->lock);
-    return NULL;
 }
 
 /* Beginning with empty logs makes a restart after a failed fsync sound: all that the log holds, on the
@@ -166,7 +191,8 @@ enum err checkpointer_open(struct store_place *place, struct checkpointer **ret_
     if (c == NULL)
         return ERR_MEMORY;
     c->place = place;
-    c->due = CHECKPOINT_STEP_FRAMES;
+    for (int i = 0; i < DATABASE_COUNT; i++)
+        c->sides[i].due = CHECKPOINT_STEP_FRAMES;
     (void)pthread_mutex_init(&c->lock, NULL);
     checkpointer_set_wait(&c->wanted);
     (void)pthread_cond_init(&c->opened, NULL);

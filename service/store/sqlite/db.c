@@ -1,9 +1,13 @@
 #include "db.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
+#include <time.h>
+#include <unistd.h>
 
 static pthread_once_t db_process = PTHREAD_ONCE_INIT;
 
@@ -163,6 +167,32 @@ static enum err db_configure(struct db *db, int busy_timeout_ms, struct store_re
                      ret_reason);
 }
 
+#define DB_LOOK_US 250
+
+static int db_look_again(void *arg, int times)
+{
+    const struct db *db = arg;
+
+    if (times >= db->looks_max)
+        return 0;
+    (void)nanosleep(&(struct timespec){.tv_nsec = DB_LOOK_US * 1000L}, NULL);
+    return 1;
+}
+
+void db_take_turns(struct db *db, int busy_timeout_ms)
+{
+    char directory[DB_PATH_CAP];
+
+    db->looks_max = busy_timeout_ms * 1000 / DB_LOOK_US;
+    (void)sqlite3_busy_handler(db->handle, db_look_again, db);
+    (void)snprintf(directory, sizeof directory, "%s", db->path);
+    *strrchr(directory, '/') = '\0';
+    if (db->turn_fd != 0)
+        return;
+    int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    db->turn_fd = fd > 0 ? fd : 0;
+}
+
 /* Where the file or its system is read-only SQLite opens it all the same, only for reading. */
 static enum err db_configure_writing(struct db *db, struct store_reason *ret_reason)
 {
@@ -221,6 +251,7 @@ enum err db_open(struct db *ret_db, const char *path, enum db_access access, int
 
 enum err db_prepare(struct db *db, enum database database, struct store_reason *ret_reason)
 {
+    db->which = database;
     for (int i = 0; i < STATEMENT_COUNT; i++) {
         if (statement_texts[i].database != database)
             continue;
@@ -237,6 +268,9 @@ void db_close(struct db *db)
     for (int i = 0; i < STATEMENT_COUNT; i++)
         (void)sqlite3_finalize(db->statements[i]);
     (void)sqlite3_close(db->handle);
+    if (db->turn_fd != 0)
+        (void)close(db->turn_fd);
+    db->turn_fd = 0;
     memset(db->statements, 0, sizeof db->statements);
     db->handle = NULL;
 }
@@ -248,6 +282,30 @@ enum err db_run(struct db *db, enum statement which)
     QUERY q = query_on(db, which);
 
     return query_done(&q);
+}
+
+/* Who holds it is about to begin, or stuck: after a while we go on without. */
+static void db_wait_for_turn(struct db *db)
+{
+    int times = 0;
+
+    while (flock(db->turn_fd, LOCK_EX | LOCK_NB) != 0 && db_look_again(db, times) != 0)
+        times++;
+}
+
+enum err db_begin(struct db *db)
+{
+    if (db->turn_fd != 0)
+        db_wait_for_turn(db);
+    enum err e = db_run(db, db->which == ENROLLMENTS ? ENROLLMENT_BEGIN : REGISTRATION_BEGIN);
+    if (db->turn_fd != 0)
+        (void)flock(db->turn_fd, LOCK_UN);
+    return e;
+}
+
+enum err db_commit(struct db *db)
+{
+    return db_run(db, db->which == ENROLLMENTS ? ENROLLMENT_COMMIT : REGISTRATION_COMMIT);
 }
 
 bool db_in_transaction(const struct db *db)
@@ -264,6 +322,11 @@ void db_abandon(struct db *db)
 int db_changes(const struct db *db)
 {
     return sqlite3_changes(db->handle);
+}
+
+int64_t db_inserted(const struct db *db)
+{
+    return sqlite3_last_insert_rowid(db->handle);
 }
 
 enum err db_checkpoint(struct db *db, enum db_checkpoint how)
@@ -325,6 +388,14 @@ static void query_note(struct query *q, int status)
 void query_put_text(struct query *q, const char *text)
 {
     query_note(q, sqlite3_bind_text(q->statement, ++q->parameter, text, -1, SQLITE_STATIC));
+}
+
+void query_put_text_span(struct query *q, struct span text)
+{
+    const char *at = text.len != 0 ? (const char *)text.at : "";
+
+    query_note(q, sqlite3_bind_text64(q->statement, ++q->parameter, at, text.len, SQLITE_STATIC,
+                                      SQLITE_UTF8));
 }
 
 void query_put_blob(struct query *q, const uint8_t *at, size_t len)
@@ -400,6 +471,27 @@ void query_take_regid(struct query *q, struct regid *ret_id)
         q->bad = true;
     else
         *ret_id = id;
+}
+
+void query_take_regid_or_none(struct query *q, struct regid *ret_id)
+{
+    if (sqlite3_column_type(q->statement, q->column) == SQLITE_TEXT &&
+        sqlite3_column_bytes(q->statement, q->column) == 0) {
+        q->column++;
+        *ret_id = (struct regid){{0}};
+        return;
+    }
+    query_take_regid(q, ret_id);
+}
+
+void query_see_blob(struct query *q, size_t min_len, size_t max_len, struct span *ret_bytes)
+{
+    *ret_bytes = query_take(q, SQLITE_BLOB, min_len, max_len);
+}
+
+void query_see_text(struct query *q, size_t max_len, struct span *ret_text)
+{
+    *ret_text = query_take(q, SQLITE_TEXT, 0, max_len);
 }
 
 size_t query_take_blob(struct query *q, size_t min_len, uint8_t *ret_bytes, size_t cap)

@@ -31,6 +31,9 @@ struct db {
     sqlite3 *handle;
     sqlite3_stmt *statements[STATEMENT_COUNT]; /* NULL where of the other database */
     char path[DB_PATH_CAP];
+    enum database which; /* once prepared */
+    int looks_max;       /* of db_take_turns */
+    int turn_fd;         /* likewise; 0: none */
     int wal_frames; /* after this connection's last commit */
     bool wal_wrote; /* it has committed something since this was last cleared */
     bool wal_moved; /* the last checkpoint left nothing in the log */
@@ -45,6 +48,11 @@ enum db_access { DB_READ, DB_WRITE };
 /* The file must be there. ret_db is the caller's and must not move while open. */
 MUST_USE enum err db_open(struct db *ret_db, const char *path, enum db_access access,
                           int busy_timeout_ms, struct store_reason *ret_reason);
+/* For a database that several processes write, each in many short transactions: who wants to begin takes
+ * his turn first and keeps it while he waits, so that nobody who goes on and on is in his way twice. He
+ * looks every fraction of a millisecond; SQLite's own waiting grows and comes too late. The turn is a lock
+ * on the directory of the file: without it (ERR_STORE never comes of it) there is only the looking. */
+void db_take_turns(struct db *db, int busy_timeout_ms);
 /* Prepares all statements of the database. */
 MUST_USE enum err db_prepare(struct db *db, enum database database,
                              struct store_reason *ret_reason);
@@ -61,10 +69,13 @@ MUST_USE enum err db_pragma_integer(struct db *db, const char *static_text, int6
 
 /* Runs a statement that takes and gives nothing: begin, commit. */
 MUST_USE enum err db_run(struct db *db, enum statement which);
+MUST_USE enum err db_begin(struct db *db); /* to write */
+MUST_USE enum err db_commit(struct db *db);
 void db_abandon(struct db *db); /* rolls back if a transaction is open */
 bool db_in_transaction(const struct db *db);
 /* Rows that the last insert or update wrote. */
 int db_changes(const struct db *db);
+int64_t db_inserted(const struct db *db); /* number of the last row */
 
 /* Moves the log into the database. PASSIVE waits for nobody and moves what it can. RESTART waits (up
  * to the busy time-out) for writers and readers, so that the log is written from its beginning
@@ -88,6 +99,7 @@ struct query {
 
 struct query query_on(struct db *db, enum statement which);
 void query_put_text(struct query *q, const char *text);
+void query_put_text_span(struct query *q, struct span text);
 void query_put_blob(struct query *q, const uint8_t *at, size_t len);
 void query_put_null(struct query *q);
 void query_put_integer(struct query *q, int64_t value);
@@ -97,7 +109,11 @@ MUST_USE enum err query_done(struct query *q); /* for statements without rows */
 
 void query_take_text(struct query *q, size_t min_len, char *ret_text, size_t cap);
 void query_take_regid(struct query *q, struct regid *ret_id);
+void query_take_regid_or_none(struct query *q, struct regid *ret_id); /* an empty text is none */
 size_t query_take_blob(struct query *q, size_t min_len, uint8_t *ret_bytes, size_t cap);
+/* In place: what they see ends with the query. */
+void query_see_blob(struct query *q, size_t min_len, size_t max_len, struct span *ret_bytes);
+void query_see_text(struct query *q, size_t max_len, struct span *ret_text);
 bool query_skip_null(struct query *q); /* steps over the column if it holds nothing */
 int64_t query_take_integer(struct query *q, int64_t min, int64_t max);
 MUST_USE enum err query_row_end(const struct query *q);

@@ -2,7 +2,7 @@
 #ifndef STORE_SQLITE_INTERNAL_H
 #define STORE_SQLITE_INTERNAL_H
 
-#include "db.h"
+#include "audit.h"
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -17,6 +17,8 @@ struct store_place {
      * and a second fsync would lie about it. Nothing is acknowledged any more; a restart reads back
      * what is really there. */
     atomic_bool broken;
+    struct secret audit_key; /* set before anything is written */
+    bool audit_keyed;
 };
 
 /* Opens one of the two, with its statements. */
@@ -30,18 +32,50 @@ void store_place_note(struct store_place *place, const struct db *db);
 struct checkpointer;
 MUST_USE enum err checkpointer_open(struct store_place *place, struct checkpointer **ret_c,
                                     struct store_reason *ret_reason);
-/* Around each transaction of the writer: cheap. The log of registrations has that many pages now. */
-void checkpointer_enter(struct checkpointer *c);
-void checkpointer_leave(struct checkpointer *c, int wal_frames);
+/* Around each transaction of a database's writer: cheap. Its log has that many pages now. */
+void checkpointer_enter(struct checkpointer *c, enum database which);
+void checkpointer_leave(struct checkpointer *c, enum database which, int wal_frames);
 void checkpointer_close(struct checkpointer *c); /* NULL is fine; empties the logs */
 
-/* ---- writer: commits registrations in groups ---- */
+/* ---- writer: commits what waits for one database, in groups ---- */
+enum writer_what { WRITER_ASSIGN, WRITER_CHANGES, WRITER_AUDIT };
+struct writer_entry {
+    enum writer_what what;
+    struct store_waiter *waiter; /* NULL: nobody */
+    union {
+        struct store_registration row;
+        struct {
+            struct store_change *list; /* the caller's */
+            size_t count;
+        } changes;
+        struct store_audit audit;
+    };
+};
+
+/* What a writer works with; the files that apply entries see this and no more of it. */
+struct writer_desk {
+    struct store_place *place;
+    enum database which;
+    struct db db;              /* the one that is written */
+    struct db enrollments;     /* to look into; only of the writer of registrations */
+    struct audit_chain chain;  /* of the transaction that is open */
+};
+
 struct writer;
 MUST_USE enum err writer_open(struct store_place *place, struct checkpointer *c,
-                              struct writer **ret_writer, struct store_reason *ret_reason);
-MUST_USE enum err writer_assign(struct writer *w, const struct store_registration *row,
-                                struct store_waiter *waiter);
+                              enum database which, struct writer **ret_writer,
+                              struct store_reason *ret_reason);
+/* Copies the entry. ERR_UNAVAILABLE: the queue is full. ERR_STORE. */
+MUST_USE enum err writer_put(struct writer *w, const struct writer_entry *entry);
 void writer_close(struct writer *w); /* NULL is fine; commits what waits */
+
+/* One entry inside the transaction. An error ends the group: nothing of it is kept. Otherwise the outcome
+ * is what its waiter is told. */
+MUST_USE enum err assign_apply(struct writer_desk *d, const struct store_registration *row,
+                               enum err *ret_outcome);
+MUST_USE enum err change_apply(struct writer_desk *d, struct store_change *changes, size_t count);
+/* Whether an error has taken the transaction with it, or will. */
+bool desk_is_lost(const struct writer_desk *d, enum err e);
 
 /* A thread that no signal ever interrupts. */
 MUST_USE enum err store_thread_start(const char *name, void *(*run)(void *), void *arg,
@@ -52,7 +86,8 @@ MUST_USE enum err create_databases(const char *data_dir, struct store_reason *re
 /* The names in DIR and DIR/db last. */
 MUST_USE enum err create_sync_directories(const char *data_dir, struct store_reason *ret_reason);
 
-bool batch_profile_is_empty(const struct store_profile *p);
+/* Of a first load: groups, profiles and the audit log, from the database that is replaced. */
+MUST_USE enum err carry_over(struct db *from, struct db *to, struct store_reason *ret_reason);
 
 /* ---- the log under batches: commits that need no sync while the write lock is held ---- */
 struct batchlog {
@@ -78,7 +113,7 @@ struct store {
     struct batchlog batchlog;
     bool in_batch;
     struct checkpointer *checkpointer; /* these two in STORE_SERVE */
-    struct writer *writer;
+    struct writer *writers[DATABASE_COUNT];
 };
 
 struct store_reader {

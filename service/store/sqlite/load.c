@@ -24,7 +24,9 @@
     "PRAGMA journal_mode = DELETE; PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;"           \
     "VACUUM; PRAGMA temp_store = FILE;"                                                            \
     "CREATE TEMP TABLE profile (number INTEGER PRIMARY KEY, tags TEXT NOT NULL, hubs TEXT NOT "    \
-    "NULL, allocation TEXT NOT NULL, twin TEXT NOT NULL, UNIQUE (tags, hubs, allocation, twin));"
+    "NULL, allocation TEXT NOT NULL, twin TEXT NOT NULL, document TEXT NOT NULL, hash BLOB, uses " \
+    "INTEGER NOT NULL);"                                                                           \
+    "CREATE UNIQUE INDEX temp.profile_once ON profile (tags, hubs, allocation, twin, document);"
 #define LOAD_PROFILES "INSERT INTO main.profile SELECT * FROM temp.profile"
 
 /* Sorted in memory: 7 MiB for each index, twice. */
@@ -59,10 +61,12 @@ static enum err load_lock(struct store *s)
     /* Leaving the log needs the file for oneself: it fails if any other process has it open. */
     (void)sqlite3_busy_timeout(s->import.handle, 0);
     enum err e = db_script(&s->import, "PRAGMA journal_mode = DELETE", NULL);
-    (void)sqlite3_busy_timeout(s->import.handle, STORE_IMPORT_BUSY_WAIT_MS);
+    db_take_turns(&s->import, STORE_IMPORT_BUSY_WAIT_MS);
     TRY(e);
     TRY(db_script(&s->import, "BEGIN EXCLUSIVE", NULL));
     TRY(row_find_number(&s->import, ENROLLMENT_COUNT, &count));
+    if (count == 0) /* the rows of a load are numbered from 1 */
+        TRY(row_find_number(&s->import, ENROLLMENT_SPENT, &count));
     return count == 0 ? ERR_OK : ERR_DUPLICATE;
 }
 
@@ -139,6 +143,7 @@ static enum err load_make(struct store_load *l, struct store_reason *ret_reason)
     TRY(db_open(&l->db, l->path, DB_WRITE, STORE_BUSY_WAIT_MS, ret_reason));
     TRY(schema_settle(&l->db, &store_schemas[ENROLLMENTS], SCHEMA_NEW, ret_reason));
     TRY(db_script(&l->db, LOAD_PREPARE, ret_reason));
+    TRY(carry_over(&l->store->import, &l->db, ret_reason));
     TRY(db_prepare(&l->db, ENROLLMENTS, ret_reason));
     TRY(load_make_trees(l, ret_reason));
     return db_script(&l->db, "BEGIN", ret_reason); /* of the profiles */
@@ -235,16 +240,7 @@ enum err store_load_certificate(struct store_load *l, struct span der)
 enum err store_load_profile(struct store_load *l, const struct store_profile *profile,
                             int64_t *ret_number)
 {
-    if (batch_profile_is_empty(profile)) {
-        *ret_number = 0;
-        return ERR_OK;
-    }
-    {
-        QUERY q = query_on(&l->db, PROFILE_PUT);
-        row_put_profile(&q, profile);
-        TRY(query_done(&q));
-    }
-    return row_find_profile_number(&l->db, profile, ret_number);
+    return row_settle_profile(&l->db, profile, ret_number);
 }
 
 /* ---- the end ---- */
@@ -372,6 +368,7 @@ static enum err load_publish(struct store_load *l, struct store_reason *ret_reas
     TRY(e);
     TRY(store_place_open(&s->place, ENROLLMENTS, DB_WRITE, STORE_IMPORT_BUSY_WAIT_MS, &s->import,
                          ret_reason));
+    db_take_turns(&s->import, STORE_IMPORT_BUSY_WAIT_MS);
     return db_script(&s->import, DB_CACHE_LARGE, ret_reason);
 }
 

@@ -64,6 +64,91 @@ enum err store_certificate_find(struct store_reader *r, const struct regid *id, 
     return row_find_certificate(&r->db[ENROLLMENTS], id, out);
 }
 
+enum err store_group_find(struct store_reader *r, const struct regid *id,
+                          struct store_group *ret_group)
+{
+    return row_find_group(&r->db[ENROLLMENTS], id, ret_group);
+}
+
+enum err store_credential_find(struct store_reader *r, uint64_t enrollment, struct buf *out)
+{
+    return row_find_credential(&r->db[ENROLLMENTS], CREDENTIAL_FIND, enrollment, out);
+}
+
+enum err store_group_credential_find(struct store_reader *r, uint64_t group, struct buf *out)
+{
+    return row_find_credential(&r->db[ENROLLMENTS], GROUP_CREDENTIAL_FIND, group, out);
+}
+
+enum err store_payload_find(struct store_reader *r, uint64_t registration, struct buf *out)
+{
+    return row_find_payload(&r->db[REGISTRATIONS], registration, out);
+}
+
+enum err store_enrollment_next(struct store_reader *r, uint64_t after,
+                               struct store_enrollment *ret_row)
+{
+    return row_find_enrollment_next(&r->db[ENROLLMENTS], after, ret_row);
+}
+
+enum err store_group_next(struct store_reader *r, uint64_t after, struct store_group *ret_group)
+{
+    return row_find_group_next(&r->db[ENROLLMENTS], after, ret_group);
+}
+
+enum err store_registration_next(struct store_reader *r, const struct regid *group, uint64_t after,
+                                 struct store_registration *ret_row)
+{
+    return row_find_registration_next(&r->db[REGISTRATIONS], group, after, ret_row);
+}
+
+enum err store_enrollment_scan(struct store_reader *r, uint64_t after,
+                               bool (*visit)(void *arg, const struct store_enrollment *row),
+                               void *arg)
+{
+    struct store_enrollment row;
+    QUERY q = query_on(&r->db[ENROLLMENTS], ENROLLMENT_NEXT);
+
+    query_put_integer(&q, after <= INT64_MAX ? (int64_t)after : INT64_MAX);
+    for (;;) {
+        enum err e = row_take_enrollment(&q, &row);
+        if (e == ERR_ABSENT)
+            return ERR_OK;
+        TRY(e);
+        if (!visit(arg, &row))
+            return ERR_OK;
+    }
+}
+
+enum err store_reader_hold(struct store_reader *r)
+{
+    return db_run(&r->db[ENROLLMENTS], HOLD);
+}
+
+void store_reader_release(struct store_reader *r)
+{
+    db_abandon(&r->db[ENROLLMENTS]);
+}
+
+/* ---- the audit log ---- */
+
+_Static_assert((int)STORE_LOG_ENROLLMENTS == ENROLLMENTS &&
+               (int)STORE_LOG_REGISTRATIONS == REGISTRATIONS, "a log is in its database");
+
+enum err store_audit_next(struct store_reader *r, enum store_log log, uint64_t after,
+                          uint64_t *ret_number, struct store_audit *ret_entry)
+{
+    return audit_find_next(&r->db[log], after, ret_number, ret_entry);
+}
+
+enum err store_audit_verify(struct store_reader *r, enum store_log log, const struct secret *key,
+                            struct store_audit_verdict *ret_verdict)
+{
+    return audit_verify(&r->db[log], key, ret_verdict);
+}
+
+/* ---- registrations ---- */
+
 enum err store_registration_find(struct store_reader *r, const struct regid *id,
                                  struct store_registration *ret_row)
 {
@@ -81,7 +166,8 @@ enum err store_device_find(struct store_reader *r, const struct regid *device_id
     TRY(row_find_enrollment(&r->db[ENROLLMENTS], ENROLLMENT_FIND_BY_DEVICE, device_id,
                             &enrollment));
     TRY(row_find_registration(&r->db[REGISTRATIONS], &enrollment.id, &registration));
-    if (!span_equal(regid_span(&registration.device_id), regid_span(device_id)))
+    if (registration.deleted ||
+        !span_equal(regid_span(&registration.device_id), regid_span(device_id)))
         return ERR_ABSENT;
     *ret_registration = registration;
     *ret_enrollment = enrollment;

@@ -14,6 +14,41 @@
     "CREATE UNIQUE INDEX enrollment_key ON enrollment (ek_hash);"                                  \
     "CREATE UNIQUE INDEX enrollment_device ON enrollment (device_id) WHERE device_id IS NOT NULL;"
 
+/* Profiles of the service API go with the last row that has them. */
+#define PROFILE_LEFT                                                                               \
+    " UPDATE profile SET uses = uses - 1 WHERE number = OLD.profile AND hash IS NOT NULL"          \
+    " AND uses > 0;"                                                                               \
+    " DELETE FROM profile WHERE number = OLD.profile AND hash IS NOT NULL AND uses = 0;"
+
+/* hash: NULL until somebody with the key has chained the entry. The triggers hold against mistakes; the
+ * chain is against the rest. audit_end holds the last chained entry, signed. */
+#define AUDIT_TABLES                                                                               \
+    "CREATE TABLE audit ("                                                                         \
+    " number INTEGER PRIMARY KEY AUTOINCREMENT,"                                                   \
+    " at_s INTEGER NOT NULL,"                                                                      \
+    " who TEXT NOT NULL,"                                                                          \
+    " what TEXT NOT NULL,"                                                                         \
+    " object TEXT NOT NULL,"                                                                       \
+    " id TEXT NOT NULL,"                                                                           \
+    " outcome TEXT NOT NULL,"                                                                      \
+    " reason TEXT NOT NULL,"                                                                       \
+    " hash BLOB CHECK (length(hash) = 32)"                                                         \
+    ") STRICT;"                                                                                    \
+    "CREATE TABLE audit_end ("                                                                     \
+    " one INTEGER PRIMARY KEY CHECK (one = 1),"                                                    \
+    " number INTEGER NOT NULL,"                                                                    \
+    " hash BLOB NOT NULL CHECK (length(hash) = 32),"                                               \
+    " signature BLOB NOT NULL CHECK (length(signature) = 32)"                                      \
+    ") STRICT;"                                                                                    \
+    "CREATE TRIGGER audit_stays BEFORE DELETE ON audit BEGIN"                                      \
+    " SELECT RAISE(ABORT, 'the audit log only grows');"                                            \
+    "END;"                                                                                         \
+    "CREATE TRIGGER audit_holds BEFORE UPDATE OF number, at_s, who, what, object, id, outcome,"    \
+    " reason ON audit BEGIN SELECT RAISE(ABORT, 'the audit log only grows'); END;"                 \
+    "CREATE TRIGGER audit_chained BEFORE UPDATE OF hash ON audit WHEN OLD.hash IS NOT NULL BEGIN"  \
+    " SELECT RAISE(ABORT, 'the audit log only grows');"                                            \
+    "END;"
+
 /* Enrollments come in bulk with random keys: a rowid table is appended to, and only the indexes see
  * random writes. */
 static const char *const enrollment_migrations[] = {
@@ -74,6 +109,90 @@ static const char *const enrollment_migrations[] = {
         " 0, 0, created_s, updated_s, ek, srk FROM enrollment_1;"
         "DROP TABLE enrollment_1;"
         ENROLLMENT_INDEXES),
+    /* Profiles with documents; an audit log that is chained. */
+    MIGRATION(3,
+        "ALTER TABLE profile RENAME TO profile_2;"
+        "CREATE TABLE profile ("
+        " number INTEGER PRIMARY KEY AUTOINCREMENT,"
+        " tags TEXT NOT NULL,"
+        " hubs TEXT NOT NULL,"
+        " allocation TEXT NOT NULL,"
+        " twin TEXT NOT NULL,"
+        " document TEXT NOT NULL,"
+        " hash BLOB CHECK (length(hash) = 32)," /* of all texts, where there is a document */
+        " uses INTEGER NOT NULL CHECK (uses >= 0)," /* rows that have it, likewise */
+        " CHECK ((hash IS NULL) = (document = ''))"
+        ") STRICT;"
+        "INSERT INTO profile SELECT number, tags, hubs, allocation, twin, '', NULL, 0 FROM profile_2;"
+        "DROP TABLE profile_2;"
+        "CREATE UNIQUE INDEX profile_texts ON profile (tags, hubs, allocation, twin)"
+        " WHERE hash IS NULL;"
+        "CREATE UNIQUE INDEX profile_hash ON profile (hash) WHERE hash IS NOT NULL;"
+        "ALTER TABLE audit RENAME TO audit_2;"
+        AUDIT_TABLES
+        "INSERT INTO audit (number, at_s, who, what, object, id, outcome, reason) "
+        "SELECT number, at_s, 'ekpub-import', what, 'enrollment', id, 'OK', 'device ' || device_id ||"
+        " ', key ' || lower(hex(ek_hash)) || '; by ' || by_id || ', key ' || lower(hex(by_ek_hash))"
+        " FROM audit_2;"
+        "DROP TABLE audit_2;"),
+    /* Enrollments without an EK, groups, credentials. Counting numbers in sqlite_sequence would cost an
+     * import a tenth of its time, so only a removal writes down which number was spent. */
+    MIGRATION(4,
+        "CREATE TABLE enrollment_group ("
+        " number INTEGER PRIMARY KEY AUTOINCREMENT,"
+        " id TEXT NOT NULL UNIQUE CHECK (length(id) BETWEEN 1 AND 128),"
+        " attestation INTEGER NOT NULL CHECK (attestation IN (0, 1, 2)),"
+        " enabled INTEGER NOT NULL CHECK (enabled IN (0, 1)),"
+        " profile INTEGER NOT NULL,"
+        " revision INTEGER NOT NULL CHECK (revision >= 1),"
+        " created_s INTEGER NOT NULL,"
+        " updated_s INTEGER NOT NULL"
+        ") STRICT;"
+        "CREATE TABLE credential ("
+        " enrollment INTEGER PRIMARY KEY,"
+        " value BLOB NOT NULL"
+        ") STRICT;"
+        "CREATE TABLE group_credential ("
+        " enrollment_group INTEGER PRIMARY KEY,"
+        " value BLOB NOT NULL"
+        ") STRICT;"
+        "ALTER TABLE enrollment RENAME TO enrollment_2;"
+        "CREATE TABLE enrollment ("
+        " number INTEGER PRIMARY KEY,"
+        " id TEXT NOT NULL CHECK (length(id) BETWEEN 1 AND 128),"
+        " device_id TEXT CHECK (length(device_id) BETWEEN 1 AND 128),"
+        " ek_hash BLOB CHECK (length(ek_hash) = 32),"
+        " pin_srk INTEGER NOT NULL CHECK (pin_srk IN (0, 1)),"
+        " enabled INTEGER NOT NULL CHECK (enabled IN (0, 1)),"
+        " ek_grade INTEGER NOT NULL CHECK (ek_grade IN (0, 1, 2)),"
+        " attestation INTEGER NOT NULL CHECK (attestation IN (0, 1, 2)),"
+        " revision INTEGER NOT NULL DEFAULT 1 CHECK (revision >= 1),"
+        " profile INTEGER NOT NULL,"
+        " created_s INTEGER NOT NULL,"
+        " updated_s INTEGER NOT NULL,"
+        " ek BLOB NOT NULL,"
+        " srk BLOB NOT NULL,"
+        " CHECK ((ek_hash IS NULL) = (attestation <> 0))"
+        ") STRICT;"
+        "INSERT INTO enrollment SELECT number, id, device_id, ek_hash, pin_srk, enabled, ek_grade,"
+        " 0, 1, profile, created_s, updated_s, ek, srk FROM enrollment_2;"
+        "DROP TABLE enrollment_2;"
+        ENROLLMENT_INDEXES
+        "CREATE TABLE spent ("
+        " one INTEGER PRIMARY KEY CHECK (one = 1),"
+        " number INTEGER NOT NULL" /* of enrollments: the highest that was removed */
+        ") STRICT;"
+        "INSERT INTO spent VALUES (1, 0);"
+        "CREATE TRIGGER enrollment_removed AFTER DELETE ON enrollment BEGIN"
+        " UPDATE spent SET number = OLD.number WHERE number < OLD.number;"
+        " DELETE FROM credential WHERE enrollment = OLD.number;"
+        " DELETE FROM certificate WHERE enrollment = OLD.number;"
+        PROFILE_LEFT
+        "END;"
+        "CREATE TRIGGER group_removed AFTER DELETE ON enrollment_group BEGIN"
+        " DELETE FROM group_credential WHERE enrollment_group = OLD.number;"
+        PROFILE_LEFT
+        "END;"),
 };
 
 /* Also here a rowid table: a row of some 700 bytes in the middle of a WITHOUT ROWID tree splits a page
@@ -95,6 +214,14 @@ static const char *const registration_migrations[] = {
         " updated_s INTEGER NOT NULL,"
         " srk BLOB NOT NULL"
         ") STRICT;"),
+    MIGRATION(2,
+        "ALTER TABLE registration ADD COLUMN"
+        " group_id TEXT NOT NULL DEFAULT '' CHECK (length(group_id) <= 128);"
+        "ALTER TABLE registration ADD COLUMN"
+        " deleted INTEGER NOT NULL DEFAULT 0 CHECK (deleted IN (0, 1));"
+        "ALTER TABLE registration ADD COLUMN payload TEXT NOT NULL DEFAULT '';"
+        "CREATE INDEX registration_group ON registration (group_id) WHERE group_id <> '';"
+        AUDIT_TABLES),
 };
 
 #define COUNT(array) ((int)(sizeof(array) / sizeof((array)[0])))

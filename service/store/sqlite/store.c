@@ -63,13 +63,16 @@ static enum err store_settle_database(const struct store_place *place, enum data
 static enum err store_open_serving(struct store *s, struct store_reason *ret_reason)
 {
     TRY(checkpointer_open(&s->place, &s->checkpointer, ret_reason));
-    return writer_open(&s->place, s->checkpointer, &s->writer, ret_reason);
+    for (int i = 0; i < DATABASE_COUNT; i++)
+        TRY(writer_open(&s->place, s->checkpointer, (enum database)i, &s->writers[i], ret_reason));
+    return ERR_OK;
 }
 
 static enum err store_open_importing(struct store *s, struct store_reason *ret_reason)
 {
     TRY(store_place_open(&s->place, ENROLLMENTS, DB_WRITE, STORE_IMPORT_BUSY_WAIT_MS, &s->import,
                          ret_reason));
+    db_take_turns(&s->import, STORE_IMPORT_BUSY_WAIT_MS);
     return db_script(&s->import, DB_CACHE_LARGE, ret_reason);
 }
 
@@ -107,18 +110,20 @@ enum err store_open(const char *data_dir, enum store_mode mode, struct store **r
     return ERR_OK;
 }
 
-/* The writer before the checkpointer, which then finds all there will be. */
+/* The writers before the checkpointer, which then finds all there will be. */
 void store_close(struct store *s)
 {
     if (s == NULL)
         return;
     ERR_ASSERT(!s->in_batch);
-    writer_close(s->writer);
+    for (int i = 0; i < DATABASE_COUNT; i++)
+        writer_close(s->writers[i]);
     checkpointer_close(s->checkpointer);
     batchlog_end(s);
     if (s->import.handle != NULL && !atomic_load(&s->place.broken))
         (void)!db_checkpoint(&s->import, DB_CHECKPOINT_PASSIVE);
     db_close(&s->import);
+    secret_wipe(&s->place.audit_key);
     free(s);
 }
 
@@ -130,8 +135,61 @@ bool store_is_broken(const struct store *s)
 enum err store_registration_assign(struct store *s, const struct store_registration *row,
                                    struct store_waiter *w)
 {
-    ERR_ASSERT(s->writer != NULL);
-    return writer_assign(s->writer, row, w);
+    struct writer *writer = s->writers[REGISTRATIONS];
+    struct writer_entry entry;
+
+    ERR_ASSERT(writer != NULL && row->srk_len <= sizeof row->srk &&
+               row->payload.len <= STORE_PAYLOAD_CAP);
+    entry.what = WRITER_ASSIGN;
+    entry.waiter = w;
+    entry.row = *row;
+    return writer_put(writer, &entry);
+}
+
+/* ---- the audit log ---- */
+
+static enum err store_catch_up_locked(const struct store_place *place, struct db *db)
+{
+    struct audit_chain chain = {.key = &place->audit_key};
+
+    TRY(db_begin(db));
+    TRY(audit_catch_up(db, &chain));
+    TRY(audit_end(db, &chain));
+    return db_commit(db);
+}
+
+static enum err store_catch_up(struct store_place *place, enum database which)
+{
+    DB db = {0};
+
+    TRY(store_place_open(place, which, DB_WRITE, STORE_BUSY_WAIT_MS, &db, NULL));
+    db_take_turns(&db, STORE_BUSY_WAIT_MS);
+    enum err e = store_catch_up_locked(place, &db);
+    store_place_note(place, &db);
+    db_abandon(&db);
+    return e == ERR_STORE_BUSY || e == ERR_STORE_FULL ? ERR_OK : e;
+}
+
+enum err store_audit_key(struct store *s, const struct secret *key)
+{
+    ERR_ASSERT(s->mode != STORE_READ && !s->place.audit_keyed);
+    s->place.audit_key = *key;
+    s->place.audit_keyed = true;
+    for (int i = 0; i < DATABASE_COUNT; i++)
+        TRY(store_catch_up(&s->place, (enum database)i));
+    return ERR_OK;
+}
+
+enum err store_audit_append(struct store *s, const struct store_audit *entry)
+{
+    struct writer *writer = s->writers[ENROLLMENTS];
+    struct writer_entry waiting;
+
+    ERR_ASSERT(writer != NULL);
+    waiting.what = WRITER_AUDIT;
+    waiting.waiter = NULL;
+    waiting.audit = *entry;
+    return writer_put(writer, &waiting);
 }
 
 enum err store_thread_start(const char *name, void *(*run)(void *), void *arg,
