@@ -20,14 +20,23 @@ static const char *const log_names[STORE_LOGS] = {
     [STORE_LOG_REGISTRATIONS] = "registrations",
 };
 
+struct hex {
+    char text[2 * STORE_AUDIT_HASH_LEN + 1];
+};
+
+static struct hex hex_of(const uint8_t hash[STORE_AUDIT_HASH_LEN])
+{
+    struct hex hex;
+    struct buf b = BUF_OVER(hex.text);
+    hex_write(&b, span_of(hash, STORE_AUDIT_HASH_LEN));
+    ERR_ASSERT(buf_end_text(&b) == ERR_OK);
+    return hex;
+}
+
 /* ---- verify ---- */
 
 static int say_verdict(const char *log, const struct store_audit_verdict *v)
 {
-    char hex[2 * sizeof v->hash + 1];
-    struct buf b = BUF_OVER(hex);
-    hex_write(&b, SPAN_ARRAY(v->hash));
-    ERR_ASSERT(buf_end_text(&b) == ERR_OK);
     if (v->wrong != 0)
         return complain("audit log of %s: entry %llu was altered, removed or moved; %llu before it "
                         "are sound", log, (unsigned long long)v->wrong,
@@ -36,7 +45,7 @@ static int say_verdict(const char *log, const struct store_audit_verdict *v)
         return complain("audit log of %s: its end is not signed, or not with this key: entries may "
                         "have been cut off", log);
     printf("%s: %llu entries sound, last hash %s; %llu not chained yet\n", log,
-           (unsigned long long)v->chained, hex, (unsigned long long)v->unchained);
+           (unsigned long long)v->chained, hex_of(v->hash).text, (unsigned long long)v->unchained);
     return 0;
 }
 
@@ -73,14 +82,22 @@ static void print_text(const char *name, const char *text)
     putchar('"');
 }
 
-static void print_entry(enum store_log log, uint64_t number, const struct store_audit *entry)
+struct cursor {
+    uint64_t number;
+    struct store_audit entry;
+    struct hex hash;
+    bool over;
+};
+
+static void print_entry(enum store_log log, const struct cursor *c)
 {
+    const struct store_audit *entry = &c->entry;
     char time[40];
     struct buf b = BUF_OVER(time);
     time_iso_write(&b, entry->at_s);
     ERR_ASSERT(buf_end_text(&b) == ERR_OK);
     printf("{\"time\":\"%s\",\"log\":\"%s\",\"number\":%llu", time, log_names[log],
-           (unsigned long long)number);
+           (unsigned long long)c->number);
     print_text("who", entry->who);
     print_text("what", entry->what);
     print_text("object", entry->object);
@@ -89,19 +106,16 @@ static void print_entry(enum store_log log, uint64_t number, const struct store_
     print_text("outcome", err_name(entry->outcome));
     if (entry->reason[0] != '\0')
         print_text("reason", entry->reason);
-    puts("}");
+    printf(",\"hash\":\"%s\"}\n", c->hash.text);
 }
-
-struct cursor {
-    uint64_t number;
-    struct store_audit entry;
-    bool over;
-};
 
 static enum err cursor_step(struct store_reader *r, enum store_log log, struct cursor *c)
 {
-    enum err e = store_audit_next(r, log, c->number, &c->number, &c->entry);
+    uint8_t hash[STORE_AUDIT_HASH_LEN];
+    enum err e = store_audit_next(r, log, c->number, &c->number, &c->entry, hash);
     c->over = e != ERR_OK;
+    if (e == ERR_OK)
+        c->hash = hex_of(hash);
     return e == ERR_ABSENT ? ERR_OK : e;
 }
 
@@ -118,7 +132,7 @@ static enum err list(struct store_reader *r)
             return ERR_OK;
         enum store_log log = b->over || (!a->over && a->entry.at_s <= b->entry.at_s)
                                  ? STORE_LOG_ENROLLMENTS : STORE_LOG_REGISTRATIONS;
-        print_entry(log, cursors[log].number, &cursors[log].entry);
+        print_entry(log, &cursors[log]);
         TRY(cursor_step(r, log, &cursors[log]));
     }
 }

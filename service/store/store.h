@@ -204,6 +204,7 @@ MUST_USE enum err store_registration_assign(struct store *s, const struct store_
 #define STORE_AUDIT_WHAT_CAP 32
 #define STORE_AUDIT_OBJECT_CAP 16
 #define STORE_AUDIT_REASON_CAP 480
+#define STORE_AUDIT_HASH_LEN 32
 struct store_audit {
     char who[STORE_AUDIT_WHO_CAP];         /* a policy's name, a user of this machine */
     char what[STORE_AUDIT_WHAT_CAP];
@@ -222,16 +223,17 @@ MUST_USE enum err store_audit_key(struct store *s, const struct secret *key);
 MUST_USE enum err store_audit_append(struct store *s, const struct store_audit *entry);
 /* The two logs: of enrollments, groups and calls; of registrations. */
 enum store_log { STORE_LOG_ENROLLMENTS, STORE_LOG_REGISTRATIONS, STORE_LOGS };
-/* The first entry with a number above `after`. ERR_ABSENT: no more. */
+/* The first entry with a number above `after`; hash: zeros where it is not chained. ERR_ABSENT: no more. */
 MUST_USE enum err store_audit_next(struct store_reader *r, enum store_log log, uint64_t after,
-                                   uint64_t *ret_number, struct store_audit *ret_entry);
+                                   uint64_t *ret_number, struct store_audit *ret_entry,
+                                   uint8_t ret_hash[STORE_AUDIT_HASH_LEN]);
 struct store_audit_verdict {
     uint64_t chained;    /* entries whose chain holds, up to the first wrong one */
     uint64_t unchained;  /* behind the end, by processes without the key */
     uint64_t wrong;      /* number of the first that is altered, missing or not in its place; 0: none */
     bool sealed;         /* the end's signature is right */
-    uint8_t hash[32];    /* of the last entry whose chain holds: an older state of the whole log would
-                            pass, so whoever fears that keeps this elsewhere */
+    uint8_t hash[STORE_AUDIT_HASH_LEN]; /* of the last entry whose chain holds: an older state of the
+                            whole log would pass, so whoever fears that keeps this elsewhere */
 };
 /* ERR_OK: the log could be read; what it is worth is in the verdict. */
 MUST_USE enum err store_audit_verify(struct store_reader *r, enum store_log log,

@@ -47,4 +47,4 @@ def check(lines, *directories):
 
 
 def acknowledged(lines):
-    return [line for line in lines if line.startswith(("assigned ", "enrolled "))]
+    return [line for line in lines if line.startswith(("assigned ", "enrolled ", "changed "))]

@@ -7,6 +7,10 @@
  *                                                registers enrollments at random, TIMES times (0:
  *                                                until killed): "assigned N GENERATION"; what was
  *                                                not acknowledged: "refused N ERROR"
+ *   assign_loop change DIR FIRST COUNT SEED TIMES
+ *                                                puts enrollments FIRST to FIRST + COUNT - 1 at random,
+ *                                                three at once, TIMES times (0: until killed): "changed N
+ *                                                REVISION"; what was not: "refused N ERROR"
  *   assign_loop check DIR... < LINES             whether all that was acknowledged is in each of
  *                                                them, whole: exit 0, or 1 with what is missing
  */
@@ -188,6 +192,75 @@ static int do_create(const char *dir, unsigned count)
     return count == 0 ? 0 : do_import(dir, 0, count);
 }
 
+/* ---- the operator's changes ---- */
+
+static const struct secret audit_key = {.at = "the key of the audit log, 32 by.", .len = 32};
+
+/* Row, profile and credential of one change name the same moment. */
+struct put {
+    char credential[64];
+    struct store_profile profile;
+};
+#define PUTS_AT_ONCE 3
+
+static void put_make(struct put *p, struct store_change *c, unsigned number, int64_t moment)
+{
+    *c = (struct store_change){.object = STORE_ENROLLMENT, .match = STORE_MATCH_ANY};
+    c->enrollment = rows_enrollment(number);
+    c->enrollment.updated_s = moment;
+    (void)snprintf(p->credential, sizeof p->credential, "%u at %lld", number, (long long)moment);
+    memcpy(p->profile.document, p->credential, sizeof p->credential);
+    c->profile = &p->profile;
+    c->credential = span_text(p->credential);
+    (void)snprintf(c->audit.what, sizeof c->audit.what, "put");
+    c->audit.id = c->enrollment.id;
+    c->audit.at_s = moment;
+}
+
+static void put_say(const struct store_change *c, unsigned number, enum err e)
+{
+    char line[100];
+
+    e = e == ERR_OK ? c->outcome : e;
+    if (e == ERR_OK)
+        (void)snprintf(line, sizeof line, "changed %u %llu\n", number,
+                       (unsigned long long)c->revision);
+    else
+        (void)snprintf(line, sizeof line, "refused %u %s\n", number, err_name(e));
+    say(line);
+}
+
+static void put_some(struct store *s, unsigned first, unsigned count, int64_t moment)
+{
+    static struct put puts[PUTS_AT_ONCE];
+    struct store_change changes[PUTS_AT_ONCE];
+    unsigned numbers[PUTS_AT_ONCE];
+
+    for (int i = 0; i < PUTS_AT_ONCE; i++) {
+        numbers[i] = first + (unsigned)rand() % count;
+        put_make(&puts[i], &changes[i], numbers[i], moment);
+    }
+    enum err e = rows_change_list(s, changes, PUTS_AT_ONCE);
+    for (int i = 0; i < PUTS_AT_ONCE; i++)
+        put_say(&changes[i], numbers[i], e);
+}
+
+static int do_change(const char *dir, unsigned first, unsigned count, unsigned seed,
+                     unsigned long times)
+{
+    struct store *s = NULL;
+    struct store_reason reason = {""};
+    enum err e = store_open(dir, STORE_SERVE, &s, &reason);
+
+    srand(seed);
+    if (e == ERR_OK)
+        e = store_audit_key(s, &audit_key);
+    for (unsigned long i = 0; e == ERR_OK && (times == 0 || i < times); i++)
+        put_some(s, first, count, (int64_t)seed * 1000000 + (int64_t)i);
+    store_close(s);
+    return e == ERR_OK ? 0 : complain("open", e, &reason);
+}
+
 /* ---- checking ---- */
 
 static bool lost(const char *what, unsigned number, uint64_t acknowledged, uint64_t there)
@@ -230,6 +303,45 @@ static bool check_enrolled(struct store_reader *r, unsigned from, unsigned to)
     return true;
 }
 
+static bool check_changed(struct store_reader *r, unsigned number, uint64_t revision)
+{
+    struct store_enrollment expected = rows_enrollment(number), row;
+    static struct store_profile profile;
+    char credential[100], now[100];
+    struct buf out = BUF_OVER(credential);
+
+    if (store_enrollment_find(r, &expected.id, &row) != ERR_OK)
+        return lost("change", number, revision, 0);
+    if (row.revision < revision)
+        return lost("change", number, revision, row.revision);
+    (void)snprintf(now, sizeof now, "%u at %lld", number, (long long)row.updated_s);
+    if (store_credential_find(r, row.number, &out) != ERR_OK || buf_end_text(&out) != ERR_OK ||
+        strcmp(credential, now) != 0)
+        return lost("credential of change", number, revision, 0);
+    if (store_profile_find(r, row.profile, &profile) != ERR_OK ||
+        strcmp(profile.document, now) != 0)
+        return lost("profile of change", number, revision, 0);
+    return true;
+}
+
+/* Nothing was written without its entry, and the chain holds. */
+static bool check_audit(struct store_reader *r, uint64_t changes)
+{
+    struct store_audit_verdict v = {.wrong = 0};
+    struct store_audit entry;
+    uint64_t number = 0, puts = 0;
+    uint8_t hash[STORE_AUDIT_HASH_LEN];
+
+    if (changes == 0)
+        return true;
+    enum err e = store_audit_verify(r, STORE_LOG_ENROLLMENTS, &audit_key, &v);
+    if (e != ERR_OK || v.wrong != 0 || !v.sealed)
+        return lost("audit entry", (unsigned)v.wrong, changes, v.chained);
+    while (store_audit_next(r, STORE_LOG_ENROLLMENTS, number, &number, &entry, hash) == ERR_OK)
+        puts += strcmp(entry.what, "put") == 0 && entry.outcome == ERR_OK;
+    return puts >= changes || lost("audit entries", 0, changes, puts);
+}
+
 static bool check_line(struct store_reader *r, const char *line)
 {
     unsigned number, to;
@@ -237,6 +349,8 @@ static bool check_line(struct store_reader *r, const char *line)
 
     if (sscanf(line, "assigned %u %llu", &number, &generation) == 2)
         return check_assigned(r, number, generation);
+    if (sscanf(line, "changed %u %llu", &number, &generation) == 2)
+        return check_changed(r, number, generation);
     if (sscanf(line, "enrolled %u %u", &number, &to) == 2)
         return check_enrolled(r, number, to);
     return true;
@@ -249,6 +363,7 @@ static int check_one(const char *dir)
     struct store_reason reason = {""};
     char line[100];
     bool fine = true;
+    uint64_t changes = 0;
     enum err e = store_open(dir, STORE_SERVE, &s, &reason);
 
     if (e != ERR_OK)
@@ -256,8 +371,11 @@ static int check_one(const char *dir)
     e = store_check(s, &reason);
     if (e == ERR_OK)
         e = store_reader_open(s, &r);
-    while (e == ERR_OK && fine && fgets(line, sizeof line, stdin) != NULL)
+    while (e == ERR_OK && fine && fgets(line, sizeof line, stdin) != NULL) {
         fine = check_line(r, line);
+        changes += strncmp(line, "changed ", 8) == 0;
+    }
+    fine = fine && (e != ERR_OK || check_audit(r, changes));
     store_reader_close(r);
     store_close(s);
     if (e != ERR_OK)
@@ -295,8 +413,11 @@ int main(int argc, char **argv)
         number_of(argv[4]) <= IN_FLIGHT_MAX && number_of(argv[3]) >= number_of(argv[4]))
         return do_run(argv[2], number_of(argv[3]), number_of(argv[4]), number_of(argv[5]),
                       strtoul(argv[6], NULL, 10));
+    if (strcmp(verb, "change") == 0 && argc == 7 && number_of(argv[4]) >= 1)
+        return do_change(argv[2], number_of(argv[3]), number_of(argv[4]), number_of(argv[5]),
+                         strtoul(argv[6], NULL, 10));
     if (strcmp(verb, "check") == 0)
         return do_check(argv + 2);
-    (void)fprintf(stderr, "usage: assign_loop create|import|run|check DIR …\n");
+    (void)fprintf(stderr, "usage: assign_loop create|import|run|change|check DIR …\n");
     return 2;
 }

@@ -58,6 +58,7 @@ static void changes_and_refusals_are_written_down(void **state)
     struct store_enrollment row = rows_enrollment(1);
     struct store_audit entry;
     uint64_t number = 0;
+    uint8_t hash[STORE_AUDIT_HASH_LEN];
 
     (void)state;
     rows_create(dir, 1);
@@ -70,10 +71,10 @@ static void changes_and_refusals_are_written_down(void **state)
     store_close(s);
     s = open_store(STORE_READ);
     struct store_reader *r = open_reader(s);
-    assert_ok(store_audit_next(r, STORE_LOG_ENROLLMENTS, 0, &number, &entry));
+    assert_ok(store_audit_next(r, STORE_LOG_ENROLLMENTS, 0, &number, &entry, hash));
     assert_int_equal(number, 1);
     assert_string_equal(entry.what, "begin");
-    assert_ok(store_audit_next(r, STORE_LOG_ENROLLMENTS, 1, &number, &entry));
+    assert_ok(store_audit_next(r, STORE_LOG_ENROLLMENTS, 1, &number, &entry, hash));
     assert_int_equal(number, 2);
     assert_string_equal(entry.who, "tester");
     assert_string_equal(entry.what, "change");
@@ -82,14 +83,14 @@ static void changes_and_refusals_are_written_down(void **state)
     assert_int_equal(entry.at_s, NOW_S);
     assert_err(ERR_OK, entry.outcome);
     assert_string_equal(entry.reason, "");
-    assert_ok(store_audit_next(r, STORE_LOG_ENROLLMENTS, 2, &number, &entry));
+    assert_ok(store_audit_next(r, STORE_LOG_ENROLLMENTS, 2, &number, &entry, hash));
     assert_err(ERR_DUPLICATE, entry.outcome);
     assert_non_null(strstr(entry.reason, row.id.text));
-    assert_ok(store_audit_next(r, STORE_LOG_ENROLLMENTS, 3, &number, &entry));
+    assert_ok(store_audit_next(r, STORE_LOG_ENROLLMENTS, 3, &number, &entry, hash));
     assert_err(ERR_UNAUTHORIZED, entry.outcome);
     assert_string_equal(entry.reason, "expired");
     POISON(entry);
-    assert_err(ERR_ABSENT, store_audit_next(r, STORE_LOG_ENROLLMENTS, 4, &number, &entry));
+    assert_err(ERR_ABSENT, store_audit_next(r, STORE_LOG_ENROLLMENTS, 4, &number, &entry, hash));
     assert_poisoned(entry);
     store_reader_close(r);
     store_close(s);

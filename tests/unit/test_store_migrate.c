@@ -102,7 +102,7 @@ static void the_version_before_with_its_rows(void **state)
     struct store_audit_verdict verdict;
     struct regid id = rows_id("id-1"), second = rows_id("id-2");
     uint64_t number = 0;
-    uint8_t bytes[100];
+    uint8_t bytes[100], hash[STORE_AUDIT_HASH_LEN];
     struct buf out = BUF_OVER(bytes);
     struct store *s = NULL;
 
@@ -121,7 +121,7 @@ static void the_version_before_with_its_rows(void **state)
     assert_string_equal(registration.group.text, "");
     registration.generation = 10;
     assert_ok(rows_assign(s, &registration));
-    assert_ok(store_audit_next(r, STORE_LOG_ENROLLMENTS, 0, &number, &entry));
+    assert_ok(store_audit_next(r, STORE_LOG_ENROLLMENTS, 0, &number, &entry, hash));
     assert_string_equal(entry.what, "replaced");
     assert_string_equal(entry.id.text, "old");
     assert_non_null(strstr(entry.reason, "id-1"));

@@ -282,13 +282,14 @@ enum err audit_add(struct db *db, struct audit_chain *chain, const struct store_
 /* ---- reading ---- */
 
 enum err audit_find_next(struct db *db, uint64_t after, uint64_t *ret_number,
-                         struct store_audit *ret_entry)
+                         struct store_audit *ret_entry, uint8_t ret_hash[AUDIT_HASH_LEN])
 {
     struct audit_row row;
 
     TRY(audit_next_row(db, after <= INT64_MAX ? after : INT64_MAX, &row));
     *ret_number = row.number;
     *ret_entry = row.entry;
+    memcpy(ret_hash, row.hash, AUDIT_HASH_LEN);
     return ERR_OK;
 }
 

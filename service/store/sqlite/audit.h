@@ -13,7 +13,7 @@
 
 #include "db.h"
 
-#define AUDIT_HASH_LEN 32
+#define AUDIT_HASH_LEN STORE_AUDIT_HASH_LEN
 
 /* One a transaction, which is open: set the key, add any number of entries, end, commit. */
 struct audit_chain {
@@ -29,7 +29,8 @@ MUST_USE enum err audit_catch_up(struct db *db, struct audit_chain *chain);
 MUST_USE enum err audit_end(struct db *db, struct audit_chain *chain);
 
 MUST_USE enum err audit_find_next(struct db *db, uint64_t after, uint64_t *ret_number,
-                                  struct store_audit *ret_entry);
+                                  struct store_audit *ret_entry,
+                                  uint8_t ret_hash[AUDIT_HASH_LEN]);
 MUST_USE enum err audit_verify(struct db *db, const struct secret *key,
                                struct store_audit_verdict *ret_verdict);
 

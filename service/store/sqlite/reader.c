@@ -136,9 +136,10 @@ _Static_assert((int)STORE_LOG_ENROLLMENTS == ENROLLMENTS &&
                (int)STORE_LOG_REGISTRATIONS == REGISTRATIONS, "a log is in its database");
 
 enum err store_audit_next(struct store_reader *r, enum store_log log, uint64_t after,
-                          uint64_t *ret_number, struct store_audit *ret_entry)
+                          uint64_t *ret_number, struct store_audit *ret_entry,
+                          uint8_t ret_hash[STORE_AUDIT_HASH_LEN])
 {
-    return audit_find_next(&r->db[log], after, ret_number, ret_entry);
+    return audit_find_next(&r->db[log], after, ret_number, ret_entry, ret_hash);
 }
 
 enum err store_audit_verify(struct store_reader *r, enum store_log log, const struct secret *key,
