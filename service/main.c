@@ -102,7 +102,8 @@ static error_t parse_option(int key, char *value, struct argp_state *state)
         if (p->options.data == NULL)
             argp_error(state, "--data DIR is needed");
         if (wants_id && p->options.id == NULL)
-            argp_error(state, "%s is missing", p->command->arguments);
+            argp_error(state, "the %s is missing",
+                       p->command->run == command_audit ? "verb, verify or list," : "registration id");
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;

@@ -158,12 +158,17 @@ static void *checkpointer_run(void *arg)
 }
 
 /* Beginning with empty logs makes a restart after a failed fsync sound: all that the log holds, on the
- * disk or only in memory, is written and synced once more, into the database. A reader that does not
- * let go, or a full disk, is no reason not to serve. */
+ * disk or only in memory, is written and synced once more, into the database. That the log is empty must
+ * last as well: what a failed fsync has left of it would come back after a power cut, older than the
+ * database. A reader that does not let go, or a full disk, is no reason not to serve. */
 static enum err checkpointer_empty(struct checkpointer *c, enum database which)
 {
     enum err e = checkpointer_do(c, which, DB_CHECKPOINT_TRUNCATE);
 
+    if (e == ERR_OK) {
+        e = db_log_sync(&c->db[which]);
+        store_place_note(c->place, &c->db[which]);
+    }
     return e == ERR_STORE_BUSY || e == ERR_STORE_FULL ? ERR_OK : e;
 }
 
