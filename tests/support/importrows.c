@@ -132,6 +132,9 @@ static void expect_certificate(const struct importrows_case *c, const struct imp
     if (keytext_column_bytes(row, COLUMN_EK_CERTIFICATE, scratch, &got, &why) != ERR_OK ||
         certificate == 0 || !span_equal(got, importrows_bytes('c')))
         fail_msg("%s: line %d: not this certificate: %s", c->what, (int)row->line, why.text);
+    if (keytext_column_bytes(row, COLUMN_ENDORSEMENT_KEY, scratch, &got, &why) == ERR_OK &&
+        span_equal(got, importrows_bytes('c')))
+        fail_msg("%s: line %d: the certificate in place of the key", c->what, (int)row->line);
 }
 
 static void expect_row(const struct importrows_case *c, const struct importrow *want,

@@ -210,6 +210,21 @@ static void archives(void **state)
     importrows_expect(&c, NULL);
 }
 
+/* A key and its certificate are one row where their names are one, and two where they are not. */
+static void neighbours(void **state)
+{
+    (void)state;
+    static struct archive a;
+    a.out = BUF_OVER(a.room);
+    put_file(&a, "a.pub", importrows_bytes('e'));
+    put_file(&a, "b.crt", importrows_bytes('c'));
+    put_file(&a, "x/b.pub", importrows_bytes('E'));
+    put_file(&a, "b.pem", importrows_bytes('f'));
+    struct importrows_case c = {"neighbours", .bytes = finished(&a), .format = FORMAT_TAR,
+                                .rows = {{1, "a", 'e'}, {.line = 2, .id = "b", .key = 'e', .certificate = 'c'}, {4, "b", 'f'}}};
+    importrows_expect(&c, NULL);
+}
+
 /* What one header may say, and what is made of it. */
 static void odd_headers(void **state)
 {
@@ -427,7 +442,7 @@ int main(void)
         cmocka_unit_test(keys_as_bytes),    cmocka_unit_test(another_role),
         cmocka_unit_test(type_or_size),
         cmocka_unit_test(names_of_files),   cmocka_unit_test(files_that_are_one_key),
-        cmocka_unit_test(archives),         cmocka_unit_test(odd_headers),
+        cmocka_unit_test(neighbours),       cmocka_unit_test(archives),         cmocka_unit_test(odd_headers),
         cmocka_unit_test(what_is_written_is_read), cmocka_unit_test(directories),
         cmocka_unit_test(packed),           cmocka_unit_test(kinds_of_packing),
         cmocka_unit_test(packed_whole_and_cut),
