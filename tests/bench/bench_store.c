@@ -167,9 +167,24 @@ static void bench_assign(struct store *s, unsigned in_flight)
            sample_us(0.99), sample_us(1), log_size(), (unsigned long long)arrivals.failed);
 }
 
-enum look { LOOK_ENROLLMENT, LOOK_KEY, LOOK_REGISTRATION, LOOK_DEVICE, LOOK_VERSION, LOOK_COUNT };
+enum look { LOOK_ENROLLMENT, LOOK_KEY, LOOK_REGISTRATION, LOOK_DEVICE, LOOK_VERSION, LOOK_PAGE,
+            LOOK_COUNT };
 static const char *const look_names[LOOK_COUNT] = {"enrollment", "enrollment_by_key",
-                                                   "registration", "device", "version"};
+                                                   "registration", "device", "version",
+                                                   "page_of_100"};
+
+/* At random places: a client that goes from page to page finds more of it in memory. */
+static enum err look_at_page(struct store_reader *r)
+{
+    struct store_enrollment row = {.number = (uint64_t)rand() % enrollments};
+
+    TRY(store_reader_hold(r));
+    for (int i = 0; i < 100; i++)
+        if (store_enrollment_next(r, row.number, &row) != ERR_OK)
+            break; /* the last page */
+    store_reader_release(r);
+    return ERR_OK;
+}
 
 static enum err look_once(struct store_reader *r, enum look look, const struct store_enrollment *of)
 {
@@ -186,6 +201,8 @@ static enum err look_once(struct store_reader *r, enum look look, const struct s
         return store_registration_find(r, &of->id, &registration);
     case LOOK_DEVICE:
         return store_device_find(r, &of->id, &registration, &enrollment);
+    case LOOK_PAGE:
+        return look_at_page(r);
     default:
         return store_reader_version(r, &version);
     }

@@ -28,7 +28,7 @@ WHOLE = """
            p.tags, p.hubs, p.allocation, p.twin
     FROM enrollment e LEFT JOIN profile p ON p.number = e.profile
     LEFT JOIN certificate c ON c.enrollment = e.number ORDER BY e.id"""
-OTHERS = ["SELECT what, id, device_id, ek_hash, by_id, by_ek_hash FROM audit ORDER BY id, ek_hash",
+OTHERS = ["SELECT what, id, reason FROM audit WHERE what <> 'begin' ORDER BY id, reason",
           "SELECT tags, hubs, allocation, twin FROM profile ORDER BY tags, hubs, allocation, twin",
           "SELECT count(*), 0 FROM certificate"]
 
