@@ -9,7 +9,7 @@
 #include "seen.h"
 
 #define BUSY_PAUSE_US 50000
-#define BUSY_PAUSES 600
+#define BUSY_WAIT_S 30 /* each attempt waits a few seconds by itself */
 
 struct answer {
     enum store_put put;
@@ -207,14 +207,22 @@ static enum err write_once(struct sink *s, struct import_block *b, size_t from, 
     return ERR_OK;
 }
 
+static time_t monotonic_s(void)
+{
+    struct timespec t;
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec;
+}
+
 static enum err write_patiently(struct sink *s, struct import_block *b, size_t from, size_t count,
                                 size_t *ret_done)
 {
-    for (int pause = 0;; pause++) {
+    time_t until = monotonic_s() + BUSY_WAIT_S;
+    for (;;) {
         enum err e = write_once(s, b, from, count, ret_done);
         if (e != ERR_OK)
             s->profile = -1; /* it may have been new, and is gone */
-        if (e != ERR_STORE_BUSY || pause == BUSY_PAUSES)
+        if (e != ERR_STORE_BUSY || monotonic_s() >= until)
             return e;
         rest_us(BUSY_PAUSE_US);
     }
