@@ -73,6 +73,7 @@ static void resolver_hurry(uint64_t deadline_ms)
         return;
     int servers = _res.nscount > 0 ? _res.nscount : 1;
     int share_s = (int)((deadline_ms - now_ms) / 1000) / (2 * servers);
+    _res.options |= RES_NORELOAD; /* else every other look-up takes back what is set here */
     _res.retry = 1;
     _res.retrans = share_s > 1 ? share_s : 1;
 }
