@@ -143,9 +143,13 @@ static void dispatch(struct http_conn *c)
     x->request.target = h->target;
     x->request.path = h->path;
     x->request.query = h->query;
+    x->request.host = h->host;
     x->request.authorization = h->authorization;
     x->request.content_type = h->content_type;
     x->request.user_agent = h->user_agent;
+    x->request.if_match = h->if_match;
+    x->request.continuation = h->continuation;
+    x->request.max_item_count = h->max_item_count;
     x->request.body = span_of(c->work->input + h->size, h->content_length);
     c->close_after_reply = h->close;
     deadline_clear(c);

@@ -24,9 +24,13 @@ struct http_request {
     struct span target;             /* as sent, "/scope/…?api-version=…"; begins with '/' */
     struct span path;               /* target up to '?', still escaped */
     struct span query;              /* after '?', still escaped; empty if none */
-    struct span authorization;      /* header values; empty if absent */
+    struct span host;               /* header values; empty if absent */
+    struct span authorization;
     struct span content_type;
     struct span user_agent;
+    struct span if_match;
+    struct span continuation;       /* x-ms-continuation */
+    struct span max_item_count;     /* x-ms-max-item-count */
     struct span body;
     char peer[46];                  /* the client's address as text */
     uint64_t request_number;        /* unique in this process */
@@ -34,11 +38,14 @@ struct http_request {
 
 struct http_reply {
     int status;                     /* 200 … 599 */
-    struct buf body;                /* over HTTP_REPLY_BODY_CAP bytes; JSON */
+    struct buf body;                /* over HTTP_REPLY_BODY_CAP bytes; JSON; empty for 204 */
     uint32_t retry_after_s;         /* 0: no header */
     char location[512];             /* "": no header */
     int32_t error_code;             /* x-ms-error-code; 0: no header */
     char request_id[40];            /* x-ms-request-id; "": no header */
+    char item_type[24];             /* x-ms-item-type; "": no header */
+    char continuation[64];          /* x-ms-continuation; "": no header */
+    uint32_t max_item_count;        /* x-ms-max-item-count; 0: no header */
     bool expects_answer;            /* a challenge was given: the connection may idle for
                                        challenge_idle_ms until the next request */
     bool close;

@@ -13,6 +13,9 @@ enum seen {
     SEEN_CONTENT_TYPE = 8,
     SEEN_EXPECT = 16,
     SEEN_TRANSFER_ENCODING = 32,
+    SEEN_IF_MATCH = 64,
+    SEEN_CONTINUATION = 128,
+    SEEN_MAX_ITEM_COUNT = 256,
 };
 
 static bool is_digit(uint8_t c)
@@ -145,7 +148,7 @@ static enum err request_line(struct http_parser *p, struct span line)
 
 static enum err header_host(struct http_head *h, struct span value)
 {
-    (void)h;
+    h->host = value;
     return is_host(value) ? ERR_OK : ERR_BAD_REQUEST;
 }
 
@@ -184,6 +187,24 @@ static enum err header_user_agent(struct http_head *h, struct span value)
     return ERR_OK;
 }
 
+static enum err header_if_match(struct http_head *h, struct span value)
+{
+    h->if_match = value;
+    return ERR_OK;
+}
+
+static enum err header_continuation(struct http_head *h, struct span value)
+{
+    h->continuation = value;
+    return ERR_OK;
+}
+
+static enum err header_max_item_count(struct http_head *h, struct span value)
+{
+    h->max_item_count = value;
+    return ERR_OK;
+}
+
 static enum err header_expect(struct http_head *h, struct span value)
 {
     h->expects_continue = span_equal_ignoring_case(value, SPAN_LITERAL("100-continue"));
@@ -211,6 +232,9 @@ static const struct header {
     {"Authorization", SEEN_AUTHORIZATION, header_authorization},
     {"Content-Type", SEEN_CONTENT_TYPE, header_content_type},
     {"Expect", SEEN_EXPECT, header_expect},
+    {"If-Match", SEEN_IF_MATCH, header_if_match},
+    {"x-ms-continuation", SEEN_CONTINUATION, header_continuation},
+    {"x-ms-max-item-count", SEEN_MAX_ITEM_COUNT, header_max_item_count},
     {"Connection", 0, header_connection},
     {"User-Agent", 0, header_user_agent},
     {"UserAgent", 0, header_user_agent}, /* the C SDK's spelling */

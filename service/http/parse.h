@@ -19,7 +19,8 @@
 
 struct http_head { /* spans point into the input */
     struct span method, target, path, query;
-    struct span authorization, content_type, user_agent;
+    struct span host, authorization, content_type, user_agent;
+    struct span if_match, continuation, max_item_count;
     size_t content_length;
     bool close;
     bool expects_continue;

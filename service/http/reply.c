@@ -64,14 +64,21 @@ static void head_write(struct buf *b, const struct http_reply *r, bool close, in
     buf_put_text(b, reason(r->status));
     buf_put_text(b, "\r\nDate: ");
     time_http_write(b, now_s);
-    buf_put_text(b, "\r\nContent-Type: application/json; charset=utf-8\r\n");
-    header_number(b, "Content-Length: ", (int64_t)r->body.len);
+    buf_put_text(b, "\r\n");
+    if (r->status != 204) { /* RFC 9110, 8.6: 204 has no length */
+        buf_put_text(b, "Content-Type: application/json; charset=utf-8\r\n");
+        header_number(b, "Content-Length: ", (int64_t)r->body.len);
+    }
     header_text(b, "x-ms-request-id: ", r->request_id);
     if (r->error_code != 0)
         header_number(b, "x-ms-error-code: ", r->error_code);
     if (r->retry_after_s != 0)
         header_number(b, "Retry-After: ", r->retry_after_s);
     header_text(b, "Location: ", r->location);
+    header_text(b, "x-ms-item-type: ", r->item_type);
+    header_text(b, "x-ms-continuation: ", r->continuation);
+    if (r->max_item_count != 0)
+        header_number(b, "x-ms-max-item-count: ", r->max_item_count);
     buf_put_text(b, "Strict-Transport-Security: max-age=31536000; includeSubDomains\r\n");
     buf_put_text(b, close ? "Connection: close\r\n\r\n" : "Connection: keep-alive\r\n\r\n");
 }

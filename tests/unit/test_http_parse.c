@@ -94,6 +94,9 @@ static void test_a_whole_request(void **state)
         "CONTENT-TYPE: \tapplication/json; charset=utf-8\r\n"
         "content-length: 2\r\n"
         "X-Empty:\r\n"
+        "if-match: \"*\" \r\n"
+        "x-ms-continuation: abc=\r\n"
+        "X-Ms-Max-Item-Count: 7\r\n"
         "Connection: keep-alive\r\n\r\n{}GET / HTTP";
     uint8_t *copy = NULL;
     struct outcome o = feed_every_way(span_text(text), &copy);
@@ -106,6 +109,10 @@ static void test_a_whole_request(void **state)
     assert_text("SharedAccessSignature sr=a&sig=b&se=1", o.head.authorization);
     assert_text("application/json; charset=utf-8", o.head.content_type);
     assert_text("prov_device_client/1.0", o.head.user_agent);
+    assert_text("global.example:443", o.head.host);
+    assert_text("\"*\"", o.head.if_match);
+    assert_text("abc=", o.head.continuation);
+    assert_text("7", o.head.max_item_count);
     assert_int_equal(o.head.content_length, 2);
     assert_false(o.head.close);
     assert_false(o.head.expects_continue);
@@ -373,6 +380,9 @@ static void test_headers_that_come_once(void **state)
     static const char *const bad[] = {
         WITH("Authorization: a\r\nAuthorization: a\r\n"),
         WITH("Content-Type: a\r\nContent-Type: a\r\n"),
+        WITH("If-Match: *\r\nif-match: *\r\n"),
+        WITH("x-ms-continuation: a\r\nX-MS-Continuation: a\r\n"),
+        WITH("x-ms-max-item-count: 1\r\nx-ms-max-item-count: 1\r\n"),
         WITH("Expect: 100-continue\r\nExpect: 100-continue\r\n"),
         WITH("Expect: 200-ok\r\n"),
         WITH("Expect:\r\n"),

@@ -167,12 +167,46 @@ static void test_reply_full(void **state)
                 reply_text(&r, "null", true, true));
 }
 
+static void test_reply_page(void **state)
+{
+    (void)state;
+    struct http_reply r = {.status = 200,
+                           .item_type = "Enrollment",
+                           .continuation = "AAAAAAAAAAc=",
+                           .max_item_count = 100};
+    assert_text("HTTP/1.1 200 OK\r\n"
+                "Date: Wed, 31 Aug 2022 22:02:50 GMT\r\n"
+                "Content-Type: application/json; charset=utf-8\r\n"
+                "Content-Length: 2\r\n"
+                "x-ms-item-type: Enrollment\r\n"
+                "x-ms-continuation: AAAAAAAAAAc=\r\n"
+                "x-ms-max-item-count: 100\r\n"
+                "Strict-Transport-Security: max-age=31536000; includeSubDomains\r\n"
+                "Connection: keep-alive\r\n\r\n[]",
+                reply_text(&r, "[]", false, false));
+}
+
+static void test_reply_without_body(void **state)
+{
+    (void)state;
+    struct http_reply r = {.status = 204, .request_id = "some-id"};
+    assert_text("HTTP/1.1 204 No Content\r\n"
+                "Date: Wed, 31 Aug 2022 22:02:50 GMT\r\n"
+                "x-ms-request-id: some-id\r\n"
+                "Strict-Transport-Security: max-age=31536000; includeSubDomains\r\n"
+                "Connection: keep-alive\r\n\r\n",
+                reply_text(&r, "", false, false));
+}
+
 static void test_reply_longest(void **state)
 {
     (void)state;
     struct http_reply r = {.status = 599, .retry_after_s = UINT32_MAX, .error_code = INT32_MIN};
     memset(r.location, 'l', sizeof r.location - 1);
     memset(r.request_id, 'i', sizeof r.request_id - 1);
+    memset(r.item_type, 't', sizeof r.item_type - 1);
+    memset(r.continuation, 'c', sizeof r.continuation - 1);
+    r.max_item_count = UINT32_MAX;
     struct span s = reply_text(&r, "", false, false);
     assert_true(s.len < HTTP_REPLY_HEAD_CAP);
     assert_true(span_starts_with(s, SPAN_LITERAL("HTTP/1.1 599 Other\r\n")));
@@ -188,6 +222,8 @@ int main(void)
         cmocka_unit_test(test_peers_come_and_go),
         cmocka_unit_test(test_reply_plain),
         cmocka_unit_test(test_reply_full),
+        cmocka_unit_test(test_reply_page),
+        cmocka_unit_test(test_reply_without_body),
         cmocka_unit_test(test_reply_longest),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

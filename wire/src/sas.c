@@ -114,7 +114,7 @@ enum err sas_token_read(struct span text, struct sas_token *ret_token)
         return ERR_UNAUTHORIZED;
     struct fields f;
     TRY(fields_read(span_slice(text, sizeof SAS_SCHEME - 1, text.len), &f));
-    struct sas_token token = {.sr = f.sr, .se = f.se};
+    struct sas_token token = {.sr = f.sr, .se = f.se, .skn = f.skn};
     if (decimal_read(f.se, &token.expiry_s) != ERR_OK ||
         signature_read(f.sig, token.signature) != ERR_OK)
         return ERR_UNAUTHORIZED;

@@ -14,6 +14,8 @@
 #define NAME_TPM "tpm"
 #define NAME_ENDORSEMENT_KEY "endorsementKey"
 #define NAME_STORAGE_ROOT_KEY "storageRootKey"
+#define NAME_SYMMETRIC_KEY "symmetricKey"
+#define NAME_ENROLLMENT_GROUP_ID "enrollmentGroupId"
 #define NAME_PAYLOAD "payload"
 #define NAME_AUTHENTICATION_KEY "authenticationKey"
 #define NAME_KEY_NAME "keyName"

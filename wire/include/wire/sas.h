@@ -1,7 +1,7 @@
 /* Purpose: shared access signatures: "SharedAccessSignature sr=…&sig=…&se=…&skn=…".
  *
  * sig is HMAC-SHA-256 over sr exactly as sent, a line feed, and se exactly as sent. The fields come
- * in any order; skn is ignored. Spans of a token point into the text that was read.
+ * in any order; skn may be absent. Spans of a token point into the text that was read.
  */
 #ifndef WIRE_SAS_H
 #define WIRE_SAS_H
@@ -16,6 +16,7 @@
 struct sas_token {
     struct span sr;
     struct span se;
+    struct span skn; /* the policy's name, escaped; empty: none */
     uint8_t signature[SAS_SIGNATURE_LEN];
     int64_t expiry_s; /* se, seconds since 1970 */
 };
