@@ -68,11 +68,30 @@ MUST_USE enum err attest_nonce_key(const struct secret *root, const struct attes
 /* The key a device speaks to its hub with. The hub plugin derives the same from the hub root. */
 MUST_USE enum err attest_hub_key(const struct secret *hub_root, const struct attest_binding *b,
                                  struct secret *ret_key);
-/* The roots of both, and of the service API's policy keys, and the key that the audit log is chained
- * with, from the master secret. */
-enum attest_root { ATTEST_ROOT_NONCE, ATTEST_ROOT_HUB, ATTEST_ROOT_POLICY, ATTEST_ROOT_AUDIT };
+/* What the keys of devices that have symmetric ones are sealed with for the hub. */
+MUST_USE enum err attest_hub_seal_key(const struct secret *hub_root, struct secret *ret_key);
+/* The roots of both, of the service API's policy keys, the key that the audit log is chained with, and
+ * the one that seals what the database has to hold, from the master secret. */
+enum attest_root {
+    ATTEST_ROOT_NONCE,
+    ATTEST_ROOT_HUB,
+    ATTEST_ROOT_POLICY,
+    ATTEST_ROOT_AUDIT,
+    ATTEST_ROOT_SEAL,
+};
 MUST_USE enum err attest_root(const struct secret *master, enum attest_root which,
                               struct secret *ret_root);
+
+/* ---- sealing: secrets that have to be stored ----
+ * AES-256-GCM under a key that is not in the database, bound to `place` (what the secret belongs to):
+ * a sealed value copied to another place does not open. */
+#define ATTEST_SEAL_OVERHEAD 29 /* bytes it is longer by: version, nonce, tag */
+#define ATTEST_SEAL_PLAIN_CAP 4096
+MUST_USE enum err attest_seal(struct attest *a, const struct secret *key, struct span place,
+                              struct span plain, struct buf *out);
+/* ERR_CRYPTO: altered, another place or another key; then nothing was put into out. */
+MUST_USE enum err attest_unseal(const struct secret *key, struct span place, struct span sealed,
+                                struct buf *out);
 
 /* ---- judging a key before it is enrolled ---- */
 enum attest_weakness {

@@ -10,6 +10,7 @@
 #define INFO_CAP 512
 #define NONCE_LABEL "cradle nonce key v1"
 #define HUB_LABEL "cradle hub key v1"
+#define HUB_SEAL_LABEL "cradle hub seal v1"
 
 static const char *root_label(enum attest_root which)
 {
@@ -22,6 +23,8 @@ static const char *root_label(enum attest_root which)
         return "cradle policy root v1";
     case ATTEST_ROOT_AUDIT:
         return "cradle audit log key v1";
+    case ATTEST_ROOT_SEAL:
+        return "cradle seal root v1";
     }
     err_assert_failed(__FILE__, __LINE__, "a root without a label");
 }
@@ -84,5 +87,13 @@ enum err attest_hub_key(const struct secret *hub_root, const struct attest_bindi
     uint8_t bytes[INFO_CAP];
     struct buf info = BUF_OVER(bytes);
     binding_put(&info, HUB_LABEL, b);
+    return expand(hub_root, &info, ret_key);
+}
+
+enum err attest_hub_seal_key(const struct secret *hub_root, struct secret *ret_key)
+{
+    uint8_t bytes[INFO_CAP];
+    struct buf info = BUF_OVER(bytes);
+    sized_put(&info, span_text(HUB_SEAL_LABEL));
     return expand(hub_root, &info, ret_key);
 }

@@ -130,7 +130,12 @@ void ekcert_public_key_read(struct span der, struct ekcert *ret_key);
  * Takes the next block of a text, decodes it into der (cap: 3/4 of the text is always enough), and
  * leaves in *text what follows. What stands between blocks is skipped. ERR_ABSENT: no further block;
  * ERR_ENCODING: damaged. */
-enum ekcert_pem { EKCERT_PEM_CERTIFICATE, EKCERT_PEM_CRL, EKCERT_PEM_OTHER };
+enum ekcert_pem {
+    EKCERT_PEM_CERTIFICATE,
+    EKCERT_PEM_CRL,
+    EKCERT_PEM_PUBLIC_KEY, /* SubjectPublicKeyInfo or PKCS#1 */
+    EKCERT_PEM_OTHER,      /* not decoded: der stays as it is */
+};
 MUST_USE enum err ekcert_pem_next(struct span *text, struct buf *der, enum ekcert_pem *ret_kind);
 
 /* ---- what is trusted ----

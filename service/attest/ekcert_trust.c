@@ -42,6 +42,18 @@ static enum err lines_read(struct span text, struct buf *der)
     return base64_read(span_of(group, len), der);
 }
 
+static enum ekcert_pem pem_kind(struct span label)
+{
+    if (span_equal(label, SPAN_LITERAL("CERTIFICATE")))
+        return EKCERT_PEM_CERTIFICATE;
+    if (span_equal(label, SPAN_LITERAL("X509 CRL")))
+        return EKCERT_PEM_CRL;
+    if (span_equal(label, SPAN_LITERAL("PUBLIC KEY")) ||
+        span_equal(label, SPAN_LITERAL("RSA PUBLIC KEY")))
+        return EKCERT_PEM_PUBLIC_KEY;
+    return EKCERT_PEM_OTHER;
+}
+
 enum err ekcert_pem_next(struct span *text, struct buf *der, enum ekcert_pem *ret_kind)
 {
     struct span rest = span_slice(*text, find(*text, SPAN_LITERAL(BEGIN)), text->len);
@@ -56,11 +68,10 @@ enum err ekcert_pem_next(struct span *text, struct buf *der, enum ekcert_pem *re
     if (label.len > 64 || !span_starts_with(after, label) ||
         !span_starts_with(span_slice(after, label.len, after.len), SPAN_LITERAL("-----")))
         return ERR_ENCODING;
-    bool certificate = span_equal(label, SPAN_LITERAL("CERTIFICATE"));
-    bool crl = span_equal(label, SPAN_LITERAL("X509 CRL"));
-    if (certificate || crl)
+    enum ekcert_pem kind = pem_kind(label);
+    if (kind != EKCERT_PEM_OTHER)
         TRY(lines_read(span_slice(rest, 0, end), der));
-    *ret_kind = certificate ? EKCERT_PEM_CERTIFICATE : crl ? EKCERT_PEM_CRL : EKCERT_PEM_OTHER;
+    *ret_kind = kind;
     *text = span_slice(after, label.len + 5, after.len);
     return ERR_OK;
 }
