@@ -1,5 +1,6 @@
 #include <attest.h>
 #include <http.h>
+#include <manager.h>
 #include <registrar.h>
 #include <store.h>
 
@@ -27,6 +28,8 @@ struct service {
     struct store *store;
     struct registrar *registrar;
     struct registrar_worker *workers[LOOPS_MAX];
+    struct manager *manager;
+    struct manager_worker *managers[LOOPS_MAX];
     int loops;
     struct http *http;
 };
@@ -147,9 +150,12 @@ static void log_listening(const char *address, uint16_t port)
     line_end(&l);
 }
 
-/* ---- http on one side, registrar on the other ---- */
+/* ---- http on one side, registrar or manager on the other ---- */
 struct context {
-    struct registrar_exchange exchange; /* first: the registrar hands it back */
+    union {
+        struct registrar_exchange exchange; /* first: its owner hands it back */
+        struct manager_exchange management;
+    };
     struct http_exchange *http;
 };
 _Static_assert(sizeof(struct context) <= HTTP_CONTEXT_SIZE, "the context fits");
@@ -166,6 +172,11 @@ static struct registrar_worker *worker_of(struct http_exchange *x)
 static void wake(struct registrar_exchange *exchange)
 {
     http_wake(((struct context *)exchange)->http);
+}
+
+static void wake_management(struct manager_exchange *exchange)
+{
+    http_wake(((struct context *)(void *)exchange)->http);
 }
 
 static struct registrar_exchange *enter(struct http_exchange *x)
@@ -200,8 +211,63 @@ static void leave(struct http_exchange *x)
     ERR_ASSERT(buf_end_text(&location) == ERR_OK && buf_end_text(&id) == ERR_OK);
 }
 
+/* ---- the service API ---- */
+static struct manager_worker *manager_of(struct http_exchange *x)
+{
+    struct service *s = x->arg;
+    ERR_ASSERT(x->loop >= 0 && x->loop < s->loops);
+    return s->managers[x->loop];
+}
+
+static struct manager_exchange *enter_management(struct http_exchange *x)
+{
+    struct context *c = context_of(x);
+    const struct http_request *q = &x->request;
+    *c = (struct context){.http = x, .management = {.wake = wake_management}};
+    c->management.answer.body = &x->reply.body;
+    c->management.request = (struct manager_request){
+        .method = q->method,
+        .path = q->path,
+        .query = q->query,
+        .host = q->host,
+        .authorization = q->authorization,
+        .content_type = q->content_type,
+        .body = q->body,
+        .if_match = q->if_match,
+        .continuation = q->continuation,
+        .max_item_count = q->max_item_count,
+        .peer = q->peer,
+    };
+    return &c->management;
+}
+
+static void leave_management(struct http_exchange *x)
+{
+    const struct manager_answer *a = &context_of(x)->management.answer;
+    _Static_assert(sizeof a->request_id <= sizeof x->reply.request_id, "the request id fits");
+    _Static_assert(sizeof a->item_type <= sizeof x->reply.item_type, "the item type fits");
+    _Static_assert(sizeof a->continuation <= sizeof x->reply.continuation, "the token fits");
+    x->reply.status = a->status;
+    x->reply.error_code = a->error_code;
+    x->reply.retry_after_s = a->retry_after_s;
+    x->reply.max_item_count = a->max_item_count;
+    memcpy(x->reply.request_id, a->request_id, sizeof a->request_id);
+    memcpy(x->reply.item_type, a->item_type, sizeof a->item_type);
+    memcpy(x->reply.continuation, a->continuation, sizeof a->continuation);
+}
+
+static enum http_step handle_management(struct http_exchange *x)
+{
+    if (!manager_begin(manager_of(x), enter_management(x)))
+        return HTTP_WAIT;
+    leave_management(x);
+    return HTTP_DONE;
+}
+
 static enum http_step handle(struct http_exchange *x)
 {
+    if (manager_has_path(x->request.path))
+        return handle_management(x);
     if (!registrar_begin(worker_of(x), enter(x)))
         return HTTP_WAIT;
     leave(x);
@@ -210,6 +276,11 @@ static enum http_step handle(struct http_exchange *x)
 
 static void resume(struct http_exchange *x)
 {
+    if (manager_has_path(x->request.path)) {
+        manager_finish(manager_of(x), &context_of(x)->management);
+        leave_management(x);
+        return;
+    }
     registrar_finish(worker_of(x), &context_of(x)->exchange);
     leave(x);
 }
@@ -249,7 +320,8 @@ static sigset_t block_signals(void)
 }
 
 /* ---- opening and closing ---- */
-static enum err read_secrets(const struct config *c, struct registrar_config *ret_config)
+static enum err read_secrets(const struct config *c, struct registrar_config *ret_config,
+                             struct manager_config *ret_management)
 {
     struct config_reason reason = {.text = ""};
     SECRET master = {.len = 0};
@@ -262,6 +334,9 @@ static enum err read_secrets(const struct config *c, struct registrar_config *re
         complain("%s", reason.text);
         return e;
     }
+    TRY(attest_root(&master, ATTEST_ROOT_POLICY, &ret_management->policy_root));
+    TRY(attest_root(&master, ATTEST_ROOT_SEAL, &ret_management->seal_key));
+    ret_config->seal_key = ret_management->seal_key;
     return attest_root(&master, ATTEST_ROOT_NONCE, &ret_config->nonce_root);
 }
 
@@ -292,7 +367,18 @@ static enum err use_audit_key(struct service *s)
     return store_audit_key(s->store, &key);
 }
 
-static enum err open_registrar(struct service *s, struct registrar_config *rc)
+static enum err open_workers(struct service *s)
+{
+    struct store_reason reason = {.text = ""};
+    for (int i = 0; i < s->loops; i++) {
+        TRY(say_store(registrar_worker_open(s->registrar, &s->workers[i]), "databases", &reason));
+        TRY(say_store(manager_worker_open(s->manager, &s->managers[i]), "databases", &reason));
+    }
+    return ERR_OK;
+}
+
+static enum err open_rooms(struct service *s, struct registrar_config *rc,
+                           struct manager_config *mc)
 {
     struct store_reason reason = {.text = ""};
     char pending[CONFIG_PATH_CAP + 16];
@@ -300,16 +386,17 @@ static enum err open_registrar(struct service *s, struct registrar_config *rc)
     rc->pending_file = pending;
     rc->now_s = wall_now_s;
     rc->log = log_line;
-    TRY(read_secrets(&s->config, rc));
+    mc->now_s = wall_now_s;
+    mc->log = log_line;
+    TRY(read_secrets(&s->config, rc, mc));
     TRY(copy_hubs(&s->config, rc));
     TRY(say_store(store_open(s->config.data_dir, STORE_SERVE, &s->store, &reason), "databases",
                   &reason));
     TRY(say_store(use_audit_key(s), "audit log", &reason));
     TRY(say_store(registrar_open(rc, s->store, &s->registrar, &reason), "pending challenges",
                   &reason));
-    for (int i = 0; i < s->loops; i++)
-        TRY(say_store(registrar_worker_open(s->registrar, &s->workers[i]), "databases", &reason));
-    return ERR_OK;
+    TRY(say_store(manager_open(mc, s->store, &s->manager), "service API", &reason));
+    return open_workers(s);
 }
 
 static enum err open_http(struct service *s)
@@ -340,6 +427,7 @@ static enum err open_service(struct service *s, const struct options *o)
 {
     struct config_reason reason = {.text = ""};
     struct registrar_config rc = {.hub_count = 0};
+    struct manager_config mc = {.log = NULL};
     if (config_read(o->data, &s->config, &reason) != ERR_OK) {
         complain("%s", reason.text);
         return ERR_CONFIG;
@@ -353,9 +441,12 @@ static enum err open_service(struct service *s, const struct options *o)
     s->loops = s->config.threads > 0 ? s->config.threads : cores > 0 ? (int)cores : 1;
     if (s->loops > LOOPS_MAX)
         s->loops = LOOPS_MAX;
-    enum err e = open_registrar(s, &rc);
+    enum err e = open_rooms(s, &rc, &mc);
+    secret_wipe(&mc.policy_root);
+    secret_wipe(&mc.seal_key);
     secret_wipe(&rc.nonce_root);
     secret_wipe(&rc.hub_root);
+    secret_wipe(&rc.seal_key);
     TRY(e);
     return open_http(s);
 }
@@ -365,8 +456,11 @@ static void close_service(struct service *s)
     if (s->http != NULL)
         http_drain(s->http, DRAIN_MS);
     http_close(s->http);
-    for (int i = 0; i < s->loops; i++)
+    for (int i = 0; i < s->loops; i++) {
         registrar_worker_close(s->workers[i]);
+        manager_worker_close(s->managers[i]);
+    }
+    manager_close(s->manager);
     registrar_close(s->registrar);
     store_close(s->store);
 }

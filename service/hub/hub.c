@@ -3,6 +3,7 @@
 #include "backend.h"
 
 #include <attest.h>
+#include <credential.h>
 #include <store.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -204,11 +205,28 @@ struct device {
     struct store_enrollment enrollment;
 };
 
+/* A member of a group has no enrollment of its own: the group stands for it. */
+static enum err member_find(const struct hub *h, const struct regid *id, struct device *d)
+{
+    struct store_group group;
+    TRY(store_registration_find(h->reader, id, &d->registration));
+    if (d->registration.deleted || d->registration.group.text[0] == '\0')
+        return ERR_ABSENT;
+    TRY(store_group_find(h->reader, &d->registration.group, &group));
+    d->enrollment.attestation = group.attestation;
+    d->enrollment.enabled = group.enabled;
+    return ERR_OK;
+}
+
 static enum err device_find(const struct hub *h, const struct regid *id, struct device *ret_device)
 {
     *ret_device = (struct device){0};
     enum err e = store_device_find(h->reader, id, &ret_device->registration,
                                    &ret_device->enrollment);
+    if (e == ERR_ABSENT)
+        e = member_find(h, id, ret_device);
+    if (e == ERR_ABSENT)
+        *ret_device = (struct device){0};
     ret_device->found = e == ERR_OK;
     return e == ERR_ABSENT ? ERR_OK : e;
 }
@@ -226,9 +244,24 @@ static enum hub_verdict device_verdict(const struct hub *h, const struct device 
     return HUB_WELCOME;
 }
 
+/* Of a device with symmetric keys, which the service has sealed for this hub. */
+static enum err keyed_check(const struct hub *h, const struct store_registration *row,
+                            const struct sas_token *token)
+{
+    SECRET key = {.len = 0};
+    CREDENTIAL_KEYS_OWNED keys = {.len = {0, 0}};
+    TRY(attest_hub_seal_key(&h->settings.root, &key));
+    TRY(credential_keys_open(&key, CREDENTIAL_OF_DEVICE, &row->id,
+                             span_of(row->device_keys, row->device_keys_len), &keys));
+    return credential_keys_check(&keys, token);
+}
+
 static enum err signature_check(const struct hub *h, const struct device *d, const struct regid *id,
                                 const struct sas_token *token)
 {
+    if (d->found && d->enrollment.attestation != STORE_TPM)
+        return d->registration.device_keys_len > 0 ? keyed_check(h, &d->registration, token)
+                                                   : ERR_UNAUTHORIZED;
     uint8_t ek_name[TPM_NAME_LEN] = {0};
     if (d->found) {
         struct tpm_public ek;

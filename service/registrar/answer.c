@@ -67,6 +67,8 @@ static const char *substatus_of(const struct store_registration *row)
         return "initialAssignment";
     case SUBSTATUS_REPROVISIONED:
         return "reprovisionedToInitialAssignment";
+    case SUBSTATUS_RESET:
+        return "deviceDataReset";
     default:
         return "deviceDataMigrated";
     }
@@ -109,6 +111,21 @@ void answer_assigned(struct registrar_exchange *x, const struct store_registrati
     put_open(b, NAME_REGISTRATION_STATE);
     put_open(b, NAME_TPM);
     put_string(b, NAME_AUTHENTICATION_KEY, blob_base64);
+    buf_put_u8(b, '}');
+    put_result(b, row);
+    buf_put_text(b, "}}");
+}
+
+void answer_assigned_keyed(struct registrar_exchange *x, const struct store_registration *row)
+{
+    struct buf *b = x->answer.body;
+    buf_put_u8(b, '{');
+    put_string(b, NAME_OPERATION_ID, span_text(row->operation_id));
+    put_string(b, NAME_STATUS, SPAN_LITERAL(STATUS_ASSIGNED));
+    put_open(b, NAME_REGISTRATION_STATE);
+    put_open(b, NAME_SYMMETRIC_KEY);
+    if (row->group.text[0] != '\0')
+        put_string(b, NAME_ENROLLMENT_GROUP_ID, regid_span(&row->group));
     buf_put_u8(b, '}');
     put_result(b, row);
     buf_put_text(b, "}}");

@@ -4,40 +4,6 @@
 #include <wire/names.h>
 #include <wire/text.h>
 
-/* ---- where to ---- */
-static uint64_t weight_of(const struct registrar_hub *hub, const struct regid *id)
-{
-    uint64_t h = 0xcbf29ce484222325u; /* FNV-1a over name, 0, id; then mixed (MurmurHash3's finish) */
-    for (const char *c = hub->name; *c != '\0'; c++)
-        h = (h ^ (uint8_t)*c) * 0x100000001b3u;
-    h *= 0x100000001b3u;
-    for (const char *c = id->text; *c != '\0'; c++)
-        h = (h ^ (uint8_t)*c) * 0x100000001b3u;
-    h = (h ^ (h >> 33)) * 0xff51afd7ed558ccdu;
-    h = (h ^ (h >> 33)) * 0xc4ceb9fe1a85ec53u;
-    return h ^ (h >> 33);
-}
-
-/* The same hub for the same id, as long as that hub is there: a hub that is added or taken away moves
- * no device but those it gains or loses. */
-static enum err choose_hub(const struct registrar_config *c, const struct regid *id,
-                           const struct registrar_hub **ret_hub)
-{
-    const struct registrar_hub *best = NULL;
-    uint64_t most = 0;
-    for (int i = 0; i < c->hub_count; i++) {
-        uint64_t weight = weight_of(&c->hubs[i], id);
-        if (best == NULL || weight > most) {
-            best = &c->hubs[i];
-            most = weight;
-        }
-    }
-    if (best == NULL)
-        return ERR_NO_HUB;
-    *ret_hub = best;
-    return ERR_OK;
-}
-
 /* ---- the row ---- */
 static enum err name_operation(struct registrar_worker *w, enum substatus substatus,
                                struct store_registration *row)
@@ -57,18 +23,12 @@ static enum err name_operation(struct registrar_worker *w, enum substatus substa
     return buf_end_text(&etag);
 }
 
-static enum substatus substatus_for(const struct subject *s, struct span hub)
-{
-    if (!s->registered)
-        return SUBSTATUS_INITIAL;
-    return span_equal(span_text(s->registration.hub), hub) ? SUBSTATUS_MIGRATED
-                                                           : SUBSTATUS_REPROVISIONED;
-}
-
-static enum err make_row(struct registrar_worker *w, const struct subject *s,
-                         const struct proof *proof, struct store_registration *ret_row)
+enum err assign_row(struct registrar_worker *w, struct registrar_exchange *x,
+                    const struct subject *s, const struct proof *proof,
+                    struct store_registration *ret_row)
 {
     const struct registrar_hub *hub = NULL;
+    enum substatus substatus = SUBSTATUS_INITIAL;
     const struct store_registration *old = &s->registration;
     struct store_registration row = {
         .id = s->enrollment.id,
@@ -78,13 +38,13 @@ static enum err make_row(struct registrar_worker *w, const struct subject *s,
         .updated_s = registrar_now(w),
     };
     struct buf srk = BUF_OVER(row.srk), ek_hash = BUF_OVER(row.ek_hash);
-    TRY(choose_hub(&w->registrar->config, &row.id, &hub));
+    TRY(allocate(w, x, s, &hub, &substatus));
     row.created_s = s->registered ? old->created_s : row.updated_s;
     TRY(span_to_text(span_text(hub->host), row.hub, sizeof row.hub));
     buf_put(&srk, span_of(proof->srk, proof->srk_len));
     row.srk_len = srk.len;
     buf_put(&ek_hash, SPAN_ARRAY(s->enrollment.ek_hash));
-    TRY(name_operation(w, substatus_for(s, span_text(row.hub)), &row));
+    TRY(name_operation(w, substatus, &row));
     *ret_row = row;
     return ERR_OK;
 }
@@ -162,20 +122,32 @@ static enum err write_location(struct registrar_worker *w, struct registrar_exch
 }
 
 static enum err prove(struct registrar_worker *w, struct registrar_exchange *x,
-                      const struct regid *id, const struct device_keys *keys, struct subject *ret_s,
+                      const struct regid *id, const struct device_keys *keys,
+                      const struct sas_token *token, struct subject *ret_s,
                       struct proof *ret_proof)
 {
-    struct sas_token token;
-    TRY(proof_read_token(w, x, id, &token));
     TRY(subject_find(w, id, ret_s));
     x->reason = "no live challenge was answered with this token";
-    TRY(proof_of_challenge(w, ret_s, id, keys, &token, ret_proof));
+    TRY(proof_of_challenge(w, ret_s, id, keys, token, ret_proof));
     x->reason = NULL;
     return check_rules(x, ret_s, keys, ret_proof);
 }
 
+/* The whole answer is ready before the row is queued; it leaves when the row is durable. */
+enum err assign_queue(struct registrar_worker *w, struct registrar_exchange *x,
+                      const struct store_registration *row)
+{
+    TRY(write_location(w, x, &row->id));
+    x->answer.status = 202;
+    x->answer.retry_after_s = 3;
+    x->generation = row->generation;
+    x->waiter.done = committed;
+    return store_registration_assign(w->registrar->store, row, &x->waiter);
+}
+
 enum err assign_begin(struct registrar_worker *w, struct registrar_exchange *x,
-                      const struct regid *id, const struct device_keys *keys)
+                      const struct regid *id, const struct device_keys *keys,
+                      const struct sas_token *token)
 {
     struct subject s;
     struct proof proof;
@@ -183,18 +155,12 @@ enum err assign_begin(struct registrar_worker *w, struct registrar_exchange *x,
     uint8_t base64[BLOB_BASE64_CAP];
     struct buf b = BUF_OVER(base64);
     x->event = "assignment";
-    TRY(prove(w, x, id, keys, &s, &proof));
-    TRY(make_row(w, &s, &proof, &row));
+    TRY(prove(w, x, id, keys, token, &s, &proof));
+    TRY(assign_row(w, x, &s, &proof, &row));
     TRY(assign_wrap(w, &s, &row, &b));
-    TRY(write_location(w, x, id));
-    /* The whole answer is ready before the row is queued; it leaves when the row is durable. */
     answer_assigned(x, &row, buf_span(&b));
-    x->answer.status = 202;
-    x->answer.retry_after_s = 3;
     x->srk_changed = srk_changed(&s, &proof);
-    x->generation = row.generation;
-    x->waiter.done = committed;
-    return store_registration_assign(w->registrar->store, &row, &x->waiter);
+    return assign_queue(w, x, &row);
 }
 
 void assign_finish(struct registrar_worker *w, struct registrar_exchange *x)

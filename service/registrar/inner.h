@@ -5,6 +5,7 @@
 #include "pending.h"
 
 #include <attest.h>
+#include <credential.h>
 #include <registrar.h>
 #include <wire/sas.h>
 #include <wire/text.h>
@@ -85,13 +86,38 @@ struct attest_binding registrar_binding(const struct registrar_worker *w, const 
 MUST_USE enum err registrar_public_name(const uint8_t *tpm2b, size_t len,
                                         uint8_t ret_name[TPM_NAME_LEN]);
 
+/* ---- keyed.c: devices with a symmetric key ---- */
+struct keyed {
+    struct subject subject; /* a member of a group has an enrollment made up for it */
+    struct regid group;     /* "": an enrollment of its own */
+    struct credential_keys keys;
+};
+void keyed_wipe(struct keyed *k);
+#define KEYED __attribute__((cleanup(keyed_wipe))) struct keyed
+/* Whom the token's key belongs to. ERR_ABSENT: to nobody with a symmetric key, as far as is known.
+ * ERR_UNAUTHORIZED: the id has one, another. */
+MUST_USE enum err keyed_find(struct registrar_worker *w, struct registrar_exchange *x,
+                             const struct regid *id, const struct sas_token *token,
+                             struct keyed *ret_keyed);
+/* As assign_begin; ERR_ABSENT likewise. */
+MUST_USE enum err keyed_begin(struct registrar_worker *w, struct registrar_exchange *x,
+                              const struct sas_token *token, const struct regid *id);
+
 /* ---- challenge.c, assign.c, operation.c: what is asked for ---- */
 MUST_USE enum err challenge_give(struct registrar_worker *w, struct registrar_exchange *x,
                                  const struct regid *id, const struct device_keys *keys);
 /* On ERR_OK the commit is queued: x->wake will be called. */
 MUST_USE enum err assign_begin(struct registrar_worker *w, struct registrar_exchange *x,
-                               const struct regid *id, const struct device_keys *keys);
+                               const struct regid *id, const struct device_keys *keys,
+                               const struct sas_token *token);
 void assign_finish(struct registrar_worker *w, struct registrar_exchange *x);
+/* The parts of it: the row of the next generation, and its way to the store with an answer that is
+ * complete but for what every 202 has. */
+MUST_USE enum err assign_row(struct registrar_worker *w, struct registrar_exchange *x,
+                             const struct subject *s, const struct proof *proof,
+                             struct store_registration *ret_row);
+MUST_USE enum err assign_queue(struct registrar_worker *w, struct registrar_exchange *x,
+                               const struct store_registration *row);
 MUST_USE enum err operation_poll(struct registrar_worker *w, struct registrar_exchange *x,
                                  const struct target *target);
 MUST_USE enum err registration_look_up(struct registrar_worker *w, struct registrar_exchange *x,
@@ -107,12 +133,24 @@ MUST_USE enum err answer_guid(struct registrar_worker *w, char ret_guid[GUID_LEN
 void answer_challenge(struct registrar_exchange *x, struct span blob_base64);
 void answer_assigned(struct registrar_exchange *x, const struct store_registration *row,
                      struct span blob_base64);
+void answer_assigned_keyed(struct registrar_exchange *x, const struct store_registration *row);
 void answer_disabled(struct registrar_exchange *x, const struct store_registration *row);
 void answer_registration(struct registrar_exchange *x, const struct store_registration *row);
 void answer_error(struct registrar_worker *w, struct registrar_exchange *x, enum err why);
 
 /* How an assignment came about; the first digit of its operation id, since a poll has to say it too. */
-enum substatus { SUBSTATUS_INITIAL = 4, SUBSTATUS_MIGRATED = 5, SUBSTATUS_REPROVISIONED = 6 };
+enum substatus {
+    SUBSTATUS_INITIAL = 4,
+    SUBSTATUS_MIGRATED = 5,
+    SUBSTATUS_REPROVISIONED = 6,
+    SUBSTATUS_RESET = 7,
+};
+
+/* ---- allocate.c: which hub ---- */
+/* As the enrollment's profile has it. ERR_NO_HUB, with a reason for the log. */
+MUST_USE enum err allocate(struct registrar_worker *w, struct registrar_exchange *x,
+                           const struct subject *s, const struct registrar_hub **ret_hub,
+                           enum substatus *ret_substatus);
 
 /* ---- log.c ---- */
 void log_exchange(struct registrar_worker *w, struct registrar_exchange *x, enum err why);

@@ -43,6 +43,7 @@ void registrar_close(struct registrar *r)
     pending_close(r->pending);
     secret_wipe(&r->config.nonce_root);
     secret_wipe(&r->config.hub_root);
+    secret_wipe(&r->config.seal_key);
     free(r);
 }
 
@@ -77,6 +78,17 @@ int64_t registrar_now(const struct registrar_worker *w)
     return w->registrar->config.now_s(w->registrar->config.arg);
 }
 
+static enum err assign(struct registrar_worker *w, struct registrar_exchange *x,
+                       const struct regid *id, const struct device_keys *keys)
+{
+    struct sas_token token;
+    TRY(proof_read_token(w, x, id, &token));
+    if (keys->given)
+        return assign_begin(w, x, id, keys, &token);
+    enum err e = keyed_begin(w, x, &token, id);
+    return e == ERR_ABSENT ? assign_begin(w, x, id, keys, &token) : e;
+}
+
 /* ret_waits: the commit is queued, and the answer with it. */
 static enum err serve(struct registrar_worker *w, struct registrar_exchange *x, bool *ret_waits)
 {
@@ -92,7 +104,7 @@ static enum err serve(struct registrar_worker *w, struct registrar_exchange *x, 
         return registration_look_up(w, x, &target.id);
     if (x->request.authorization.len == 0)
         return challenge_give(w, x, &target.id, &keys);
-    TRY(assign_begin(w, x, &target.id, &keys));
+    TRY(assign(w, x, &target.id, &keys));
     *ret_waits = true;
     return ERR_OK;
 }

@@ -27,6 +27,7 @@ struct registrar_config {
     int hub_count;
     struct secret nonce_root;
     struct secret hub_root;
+    struct secret seal_key;        /* wraps the symmetric keys of enrollments and groups */
     const char *pending_file;      /* the bounded table of pending challenges; survives a restart.
                                       Used while opening only */
     int64_t (*now_s)(void *arg);   /* wall clock */

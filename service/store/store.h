@@ -83,6 +83,7 @@ struct store_profile {
                                               JSON; the importer has none */
 };
 
+#define STORE_DEVICE_KEYS_CAP 256
 struct store_registration {
     struct regid id;
     struct regid device_id;
@@ -96,6 +97,9 @@ struct store_registration {
     int64_t challenge_window;               /* of the nonce key that led to it: polls verify by it */
     char etag[STORE_ETAG_CAP];
     struct regid group;                     /* that let it in; "" where an enrollment of its own did */
+    uint8_t device_keys[STORE_DEVICE_KEYS_CAP]; /* of a device with symmetric ones, sealed for the hub by
+                                               the caller; device_keys_len 0: none */
+    size_t device_keys_len;
     bool deleted;                           /* by an operator: only its generation counts, for the next
                                                assignment; to everybody else it is absent */
     uint64_t number;                        /* of the row, growing; not looked at when it is stored */

@@ -80,6 +80,8 @@ void world_open(struct world *w)
     must(secret_set(&w->config.nonce_root, SPAN_ARRAY(root)), "root");
     memset(root, 0x22, sizeof root);
     must(secret_set(&w->config.hub_root, SPAN_ARRAY(root)), "root");
+    memset(root, 0x33, sizeof root);
+    must(secret_set(&w->config.seal_key, SPAN_ARRAY(root)), "seal key");
     world_start(w);
 }
 
@@ -97,19 +99,41 @@ static struct regid id_of(const char *text)
     return id;
 }
 
-void world_enroll(struct world *w, const char *id, const struct softdevice *d, unsigned flags)
+static struct store_enrollment row_of(const struct world *w, const char *id,
+                                      const struct softdevice *d)
 {
-    const struct tpm_public *ek = softdevice_ek(d), *srk = softdevice_srk(d);
+    const struct tpm_public *ek = softdevice_ek(d);
     struct store_enrollment row = {.id = id_of(id), .device_id = id_of(id), .enabled = true};
     memcpy(row.ek, ek->raw, row.ek_len = ek->raw_len);
     must(tpm_public_key_hash(ek, row.ek_hash), "key hash");
+    row.created_s = row.updated_s = w->now_s;
+    return row;
+}
+
+void world_enroll(struct world *w, const char *id, const struct softdevice *d, unsigned flags)
+{
+    const struct tpm_public *srk = softdevice_srk(d);
+    struct store_enrollment row = row_of(w, id, d);
     if (flags & (WORLD_PIN | WORLD_SRK))
         memcpy(row.srk, srk->raw, row.srk_len = srk->raw_len);
     row.pin_srk = flags & WORLD_PIN;
-    row.created_s = row.updated_s = w->now_s;
     rows_enroll(w->dir, &row);
     if (flags & WORLD_DISABLED)
         world_set_enabled(w, id, false);
+}
+
+void world_enroll_profile(struct world *w, const char *id, const struct softdevice *d,
+                          const struct store_profile *profile)
+{
+    struct store_enrollment row = row_of(w, id, d);
+    struct store *s = NULL;
+    struct store_batch *b = NULL;
+    must(store_open(w->dir, STORE_IMPORT, &s, NULL), "import");
+    must(store_batch_begin(s, &b), "batch");
+    must(store_batch_profile(b, profile, &row.profile), "profile");
+    must(store_batch_replace(b, &row), "enrollment");
+    must(store_batch_commit(b), "commit");
+    store_close(s);
 }
 
 void world_set_enabled(struct world *w, const char *id, bool enabled)

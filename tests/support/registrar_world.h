@@ -37,6 +37,9 @@ void world_log_clear(struct world *w);
 /* ---- enrollments ---- */
 enum { WORLD_PIN = 1, WORLD_SRK = 2, WORLD_DISABLED = 4 };
 void world_enroll(struct world *w, const char *id, const struct softdevice *d, unsigned flags);
+/* Enrolls with a profile, in the place of what there is of this id. */
+void world_enroll_profile(struct world *w, const char *id, const struct softdevice *d,
+                          const struct store_profile *profile);
 void world_set_enabled(struct world *w, const char *id, bool enabled);
 
 /* ---- requests ---- */

@@ -154,6 +154,7 @@ void row_put_registration(struct query *q, const struct store_registration *row)
     query_put_integer(q, row->updated_s);
     query_put_blob(q, row->srk, row->srk_len);
     query_put_text(q, row->group.text);
+    query_put_blob(q, row->device_keys, row->device_keys_len);
     query_put_text_span(q, row->payload);
 }
 
@@ -174,6 +175,7 @@ enum err row_take_registration(struct query *q, struct store_registration *ret_r
     row.updated_s = query_take_integer(q, INT64_MIN, INT64_MAX);
     row.srk_len = query_take_blob(q, 0, row.srk, sizeof row.srk);
     query_take_regid_or_none(q, &row.group);
+    row.device_keys_len = query_take_blob(q, 0, row.device_keys, sizeof row.device_keys);
     row.deleted = query_take_integer(q, 0, 1) == 1;
     row.number = (uint64_t)query_take_integer(q, 1, INT64_MAX);
     TRY(query_row_end(q));

@@ -219,6 +219,7 @@ static const char *const registration_migrations[] = {
         " group_id TEXT NOT NULL DEFAULT '' CHECK (length(group_id) <= 128);"
         "ALTER TABLE registration ADD COLUMN"
         " deleted INTEGER NOT NULL DEFAULT 0 CHECK (deleted IN (0, 1));"
+        "ALTER TABLE registration ADD COLUMN device_keys BLOB NOT NULL DEFAULT x'';"
         "ALTER TABLE registration ADD COLUMN payload TEXT NOT NULL DEFAULT '';"
         "CREATE INDEX registration_group ON registration (group_id) WHERE group_id <> '';"
         AUDIT_TABLES),
