@@ -180,7 +180,7 @@ MUST_USE enum err page_answer(struct manager_worker *w, struct manager_exchange 
 /* On ERR_OK with *ret_waits the commit is queued and x->wake will be called. */
 MUST_USE enum err write_begin(struct manager_worker *w, struct manager_exchange *x,
                               const struct target *t, bool *ret_waits);
-enum err write_finish(struct manager_worker *w, struct manager_exchange *x);
+MUST_USE enum err write_finish(struct manager_worker *w, struct manager_exchange *x);
 
 /* ---- respond.c ---- */
 MUST_USE enum err respond_json(struct manager_exchange *x, const json_t *json);
