@@ -353,7 +353,8 @@ static void t26_stolen_databases_hold_nothing_secret(void **state)
          "audit(number,at_s,who,what,object,id,outcome,reason,hash) "
          "audit_end(one,number,hash,signature) "
          "registration(number,id,device_id,generation,ek_hash,hub,operation_id,"
-         "challenge_window,etag,created_s,updated_s,srk,group_id,deleted,payload) "
+         /* device_keys: sealed before they come to the store */
+         "challenge_window,etag,created_s,updated_s,srk,group_id,deleted,device_keys,payload) "
          "sqlite_sequence(name,seq)"},
     };
 
