@@ -27,6 +27,7 @@ int command_check(const struct options *o);
 int command_enable(const struct options *o);
 int command_disable(const struct options *o);
 int command_audit(const struct options *o);
+int command_policy(const struct options *o);
 
 /* The key of the audit log. ERR_CONFIG, ERR_CRYPTO, with a reason. */
 MUST_USE enum err audit_key_read(const struct config *c, struct secret *ret_key,

@@ -40,6 +40,8 @@ static const struct command {
      plain_options, command_enable},
     {"audit", "verify|list", "Says whether the audit log is whole, or prints it as JSON Lines.",
      plain_options, command_audit},
+    {"policy", "NAME", "Prints the keys of a policy of the service API.",
+     plain_options, command_policy},
 };
 #define COMMANDS (sizeof commands / sizeof commands[0])
 
@@ -103,7 +105,9 @@ static error_t parse_option(int key, char *value, struct argp_state *state)
             argp_error(state, "--data DIR is needed");
         if (wants_id && p->options.id == NULL)
             argp_error(state, "the %s is missing",
-                       p->command->run == command_audit ? "verb, verify or list," : "registration id");
+                       p->command->run == command_audit    ? "verb, verify or list,"
+                       : p->command->run == command_policy ? "policy's name"
+                                                           : "registration id");
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;

@@ -20,17 +20,31 @@ static const struct {
     {"registrationwrite", RIGHT_REGISTRATION_READ | RIGHT_REGISTRATION_WRITE},
 };
 
-/* which: "" is the primary key, as `cradled init` prints it; "#secondary" the other. */
-static enum err policy_key(const struct secret *root, struct span name, const char *which,
-                           struct secret *ret_key)
+static bool find_rights(struct span name, unsigned *ret_rights)
+{
+    for (size_t i = 0; i < sizeof policies / sizeof policies[0]; i++) {
+        if (!span_equal(name, span_text(policies[i].name)))
+            continue;
+        *ret_rights = policies[i].rights;
+        return true;
+    }
+    return false;
+}
+
+/* The primary key is the one that `cradled init` prints. */
+enum err manager_policy_key(const struct secret *policy_root, struct span name,
+                            enum manager_key which, struct secret *ret_key)
 {
     char text[KEY_LABEL_CAP];
     struct buf label = BUF_OVER(text);
     uint8_t key[SAS_SIGNATURE_LEN];
+    unsigned rights = 0;
+    if (!find_rights(name, &rights))
+        return ERR_ABSENT;
     buf_put(&label, name);
-    buf_put_text(&label, which);
+    buf_put_text(&label, which == MANAGER_PRIMARY ? "" : "#secondary");
     TRY(buf_end(&label));
-    TRY(sas_sign(secret_span(root), buf_span(&label), key));
+    TRY(sas_sign(secret_span(policy_root), buf_span(&label), key));
     enum err e = secret_set(ret_key, SPAN_ARRAY(key));
     bytes_wipe(key, sizeof key);
     return e;
@@ -39,10 +53,9 @@ static enum err policy_key(const struct secret *root, struct span name, const ch
 static enum err check_signature(const struct manager_worker *w, const struct sas_token *token,
                                 struct span name)
 {
-    static const char *const which[] = {"", "#secondary"};
-    for (size_t i = 0; i < 2; i++) {
+    for (int i = MANAGER_PRIMARY; i <= MANAGER_SECONDARY; i++) {
         SECRET key = {.len = 0};
-        TRY(policy_key(&w->manager->config.policy_root, name, which[i], &key));
+        TRY(manager_policy_key(&w->manager->config.policy_root, name, (enum manager_key)i, &key));
         if (sas_token_check_signature(token, secret_span(&key)) == ERR_OK)
             return ERR_OK;
     }
@@ -113,17 +126,6 @@ static const char *right_text(unsigned right)
     default:
         return "RegistrationStatusWrite";
     }
-}
-
-static bool find_rights(struct span name, unsigned *ret_rights)
-{
-    for (size_t i = 0; i < sizeof policies / sizeof policies[0]; i++) {
-        if (!span_equal(name, span_text(policies[i].name)))
-            continue;
-        *ret_rights = policies[i].rights;
-        return true;
-    }
-    return false;
 }
 
 /* Before the signature is verified nobody learns what was wrong. */

@@ -63,6 +63,12 @@ struct manager_answer {
     uint32_t max_item_count;       /* x-ms-max-item-count; 0: none */
 };
 
+/* A policy's keys: both are valid, for rolling. They are derived from the policy root, so that nothing of
+ * them is stored. ERR_ABSENT: no such policy. ERR_CRYPTO. */
+enum manager_key { MANAGER_PRIMARY, MANAGER_SECONDARY };
+MUST_USE enum err manager_policy_key(const struct secret *policy_root, struct span name,
+                                     enum manager_key which, struct secret *ret_key);
+
 #define MANAGER_MESSAGE_CAP 256
 /* One request and its answer, in the caller's memory and alive until the answer is complete. The
  * caller sets the first three members and zeroes the rest. */
