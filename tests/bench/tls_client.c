@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,12 +13,17 @@
 #include <wolfssl/options.h>
 #include <wolfssl/ssl.h>
 
+static pthread_once_t library = PTHREAD_ONCE_INIT;
+
 struct tls_client {
     WOLFSSL_CTX *context;
     WOLFSSL *session;
     enum tls_group group;
     int fd;
 };
+
+/* Two threads at once would make its global generator twice, and leave one. */
+static void library_open(void) { (void)wolfSSL_Init(); }
 
 enum err tls_client_open(const char *ca_file, enum tls_group group, struct tls_client **ret_client)
 {
@@ -26,7 +32,7 @@ enum err tls_client_open(const char *ca_file, enum tls_group group, struct tls_c
         return ERR_MEMORY;
     c->fd = -1;
     c->group = group;
-    wolfSSL_Init();
+    (void)pthread_once(&library, library_open);
     c->context = wolfSSL_CTX_new(wolfTLSv1_3_client_method());
     if (c->context == NULL ||
         wolfSSL_CTX_load_verify_locations(c->context, ca_file, NULL) != WOLFSSL_SUCCESS) {
